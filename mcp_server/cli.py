@@ -1,0 +1,150 @@
+"""The command line. Thin: it reads arguments and settings, and calls what does the work.
+
+Exit codes: 0, 1 for a failure, 2 for wrong usage, a wrong setting included.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from mcp_server import __version__
+from mcp_server.settings import Settings, SettingsError, read_settings, unknown_variables
+
+logger = logging.getLogger(__name__)
+
+COMMANDS = ("serve", "demo", "emulator")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program with `argv` (default: the process's) and return its exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if not given or (given[0] not in COMMANDS and given[0] not in ("-h", "--help", "--version")):
+        given.insert(0, "serve")  # hosts run the bare command
+    arguments = parser().parse_args(given)
+    try:
+        if arguments.command == "serve":
+            return _serve(arguments, os.environ)
+        if arguments.command == "demo":
+            from mcp_server.demo import run_demo
+
+            return run_demo(arguments.folder, arguments.latency)
+        return _emulator(arguments)
+    except KeyboardInterrupt:
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    top = argparse.ArgumentParser(
+        prog="mcp-server-seedream",
+        description="An MCP server for Seedream images. Without a command it serves stdio, as hosts run it.",
+    )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="{serve,demo,emulator}")
+    serve = commands.add_parser("serve", help="serve MCP (the default)")
+    serve.add_argument("--transport", choices=("stdio", "http", "sse"), default="stdio")
+    serve.add_argument("--host", default="127.0.0.1", help="for http and sse; loopback only")
+    serve.add_argument("--port", type=_port, default=8000, help="for http and sse; 0 takes a free one")
+    demo = commands.add_parser("demo", help="run both tools against the emulator, for free")
+    demo.add_argument("--folder", help="where the pictures go; default: a new temporary folder")
+    demo.add_argument(
+        "--latency", type=_seconds, default=4.0, help="seconds that the emulated API takes (default 4)"
+    )
+    emulator = commands.add_parser("emulator", help="serve an emulation of the API on loopback")
+    emulator.add_argument("--port", type=_port, default=8787, help="0 takes a free one")
+    emulator.add_argument("--api-key", help="take only this key; default: any that is not invalid…")
+    emulator.add_argument("--latency", type=_seconds, default=0.0, help="seconds before each reply")
+    emulator.add_argument(
+        "--link-seconds", type=_seconds, default=86_400.0, help="how long links work (default 24 h)"
+    )
+    emulator.add_argument(
+        "--fault", action="append", default=[], metavar="JSON", help="misbehave; see the README"
+    )
+    return top
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError("a port is from 0 to 65535")
+    return port
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= 10**9:
+        raise argparse.ArgumentTypeError("seconds must not be negative")
+    return seconds
+
+
+def configure_logging(level: str) -> None:
+    """Log to stderr: our own lines from `level`, everybody else's only from WARNING.
+
+    Others log what must not be logged: the SDK whole messages, with image data in them.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("mcp_server").setLevel(level)
+
+
+def _settings(environ: Mapping[str, str]) -> Settings | None:
+    try:
+        settings = read_settings(environ)
+    except SettingsError as error:
+        print(f"mcp-server-seedream: {error}", file=sys.stderr)  # noqa: T201
+        return None
+    configure_logging(settings.log_level)
+    for name in unknown_variables(environ):
+        logger.warning("%s is set, but is no setting of this version: ignored", name)
+    return settings
+
+
+def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    settings = _settings(environ)
+    if settings is None:
+        return 2
+    import anyio
+
+    from mcp_server.transports import serve_http, serve_stdio
+
+    if arguments.transport == "stdio":
+        anyio.run(serve_stdio, settings)
+        return 0
+    streamable = arguments.transport == "http"
+    try:
+        anyio.run(lambda: serve_http(settings, arguments.host, arguments.port, streamable=streamable))
+    except ValueError as error:
+        print(f"mcp-server-seedream: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except OSError as error:
+        print(f"mcp-server-seedream: can't listen: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _emulator(arguments: argparse.Namespace) -> int:
+    from pydantic import ValidationError
+
+    from mcp_server.emulator import run
+    from mcp_server.emulator.faults import Fault
+
+    configure_logging("INFO")
+    try:
+        faults = [Fault.model_validate_json(text) for text in arguments.fault]
+    except ValidationError as error:
+        print(f"mcp-server-seedream: --fault: {error.errors()[0]['msg']}", file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        return run(
+            port=arguments.port,
+            api_key=arguments.api_key,
+            latency=arguments.latency,
+            link_seconds=arguments.link_seconds,
+            faults=faults,
+        )
+    except OSError as error:
+        print(f"mcp-server-seedream: can't listen: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 1

@@ -1,0 +1,105 @@
+"""One POST to the API. Pooled, with a bound on all that may come back."""
+
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
+from typing import Any
+
+import anyio
+import httpx
+
+from mcp_server.client.failures import from_exception, from_response
+from mcp_server.client.replies import image_urls
+from mcp_server.client.retry import wait_before_retry
+from mcp_server.errors import BadUpstreamReply, UpstreamError
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 15.0
+SECONDS_PER_FURTHER_IMAGE = 40.0
+LARGEST_REPLY = 1024 * 1024
+"""Bytes. Fifteen links are some 10 kB; nothing honest is larger than this."""
+
+
+class SeedreamClient:
+    """The API at `base_url`, spoken to with `api_key`.
+
+    Connections are pooled. Proxy and CA variables of the environment hold (`trust_env`). `transport`
+    replaces the network in tests; `sleep` the waiting.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        timeout_seconds: float,
+        trust_env: bool = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self._secret = api_key
+        self._timeout_seconds = timeout_seconds
+        self._sleep = sleep
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            # identity: replies are small, and what is not compressed can't be a decompression bomb.
+            headers={"Authorization": f"Bearer {api_key}", "Accept-Encoding": "identity"},
+            transport=transport,
+            trust_env=trust_env,
+            # How many run at once is decided above; a second limit here could only deadlock or starve.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+        )
+
+    async def aclose(self) -> None:
+        """Close the pooled connections."""
+        await self._http.aclose()
+
+    async def generate(self, path: str, body: Mapping[str, Any], images: int) -> tuple[str, ...]:
+        """The links to the pictures that the API makes of `body`, of which at most `images` are due.
+
+        Sent again only where surely nothing was billed.
+
+        Raises:
+            UpstreamError: which of its kinds says what happened, and whether it may have been billed.
+        """
+        seconds = self._timeout_seconds + SECONDS_PER_FURTHER_IMAGE * (images - 1)
+        timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
+        for attempt in count(1):
+            try:
+                return await self._post(path, body, timeout)
+            except UpstreamError as error:
+                # Not cryptography: the jitter only spreads callers.
+                wait = wait_before_retry(error, attempt, random.random())  # noqa: S311
+                if wait is None:
+                    raise
+                logger.info("attempt %d: %s; trying again in %.1f s", attempt, error.code, wait)
+            await self._sleep(wait)
+        raise AssertionError("unreachable: count() does not end")  # pragma: no cover
+
+    async def _post(self, path: str, body: Mapping[str, Any], timeout: httpx.Timeout) -> tuple[str, ...]:
+        try:
+            # httpx bounds each read; the whole is bounded here, against a reply that trickles.
+            with anyio.fail_after(CONNECT_SECONDS + (timeout.read or 0)):
+                async with self._http.stream("POST", path, json=body, timeout=timeout) as response:
+                    content = await _read(response)
+        except (httpx.RequestError, TimeoutError) as error:
+            raise from_exception(error) from error
+        if response.is_success:
+            if content is None:
+                raise BadUpstreamReply(
+                    "The API's reply is too large", "tell the person; do not repeat the call"
+                )
+            return image_urls(content)
+        raise from_response(response.status_code, response.headers, content or b"", self._secret)
+
+
+async def _read(response: httpx.Response) -> bytes | None:
+    """The body, or None where it is larger than any honest one."""
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > LARGEST_REPLY:
+            return None
+    return bytes(content)

@@ -1,0 +1,262 @@
+"""The emulator's HTTP side: the API's endpoints, the links, the control endpoint, the page."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import httpx
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from mcp_server.emulator import contract
+from mcp_server.emulator.checks import Wanted, decode_data_uri, read_reference, read_request
+from mcp_server.emulator.contract import ApiError, bad_request
+from mcp_server.emulator.draw import draw_jpeg
+from mcp_server.emulator.faults import Fault, Faults
+from mcp_server.emulator.page import render_page
+from mcp_server.emulator.store import Record, Store
+
+_THUMBNAIL = 512
+_PAGE_ROWS = 50
+_MAX_BODY = 160 * 1024**2
+_FETCH_SECONDS = 20.0
+_DRAWING_AT_ONCE = 2
+
+Abort = Callable[[Request], Awaitable[None]]
+
+
+class EmulatorApp:
+    """The endpoints over one store. `abort` closes a request's connection without a reply."""
+
+    def __init__(
+        self,
+        *,
+        abort: Abort,
+        api_key: str | None = None,
+        latency: float = 0.0,
+        link_seconds: float = 86_400.0,
+        faults: tuple[Fault, ...] = (),
+    ) -> None:
+        self._abort = abort
+        self._api_key = api_key
+        self._latency = latency
+        self.store = Store(link_seconds)
+        self.faults = Faults()
+        for fault in faults:
+            self.faults.add(fault)
+        self._drawing = anyio.CapacityLimiter(_DRAWING_AT_ONCE)
+        self.asgi = Starlette(
+            routes=[
+                Route("/", self._page),
+                Route(contract.PATH, self._generate, methods=["POST"]),
+                Route(contract.BALANCE_PATH, self._balance),
+                Route("/pictures/{id}/{number:int}.jpg", self._picture),
+                Route("/thumbnails/{id}/{number:int}.jpg", self._thumbnail),
+                Route("/_emulator/faults", self._faults, methods=["GET", "POST", "DELETE"]),
+                Route("/_emulator/requests", self._requests),
+            ],
+            exception_handlers={ApiError: _api_error, 404: _not_found},
+        )
+
+    async def _generate(self, request: Request) -> Response:
+        record = self.store.new_record()
+        fault = self.faults.next()
+        if fault and fault.drop == "before_body":
+            record.status, record.reason = 499, "dropped before the body"
+            await self._abort(request)
+            return Response()
+        try:
+            self._authenticate(request)
+            body = await _read_body(request)
+            if fault and fault.replaces_reply and not fault.billed:
+                record.wanted = read_request(body)
+                return await self._misbehave(fault, request, record, Response())
+            wanted = record.wanted = read_request(body)
+            base = str(request.base_url).rstrip("/")
+            for index, reference in enumerate(wanted.references):
+                record.thumbnails.append(await self._load(reference, index, base))
+            await anyio.sleep(self._latency)
+            self.store.bill(record, wanted.images)
+            links = [self.store.link(base, record, number + 1) for number in range(wanted.images)]
+            reply = JSONResponse({"images": links})
+            if fault:
+                return await self._misbehave(fault, request, record, reply)
+            record.status = reply.status_code
+            return reply
+        except ApiError as error:
+            record.status, record.reason = error.status, error.reason
+            raise
+
+    async def _misbehave(self, fault: Fault, request: Request, record: Record, honest: Response) -> Response:
+        await anyio.sleep(fault.delay)
+        if not fault.replaces_reply:
+            record.status = honest.status_code
+            return honest
+        record.status, record.reason = fault.status or 200, fault.reason or f"fault: {fault.drop or 'body'}"
+        if fault.drop == "mid_reply":
+            # The length promises more than comes, so the server cuts the connection.
+            return Response(b'{"images": ["ht', headers={"Content-Length": "1000"})
+        if fault.drop:
+            await self._abort(request)
+            return Response()
+        headers = {"Retry-After": fault.retry_after} if fault.retry_after else None
+        if fault.body is not None:
+            return Response(fault.body, fault.status or 200, headers)
+        status = fault.status or 200
+        return JSONResponse(ApiError(status, fault.reason, fault.message).body(), status, headers)
+
+    def _authenticate(self, request: Request) -> None:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise ApiError(401, "MISSING_API_KEY", "no API key in the Authorization header")
+        # Without a key of its own it takes any, but for the ones that are meant to be wrong.
+        legal = hmac.compare_digest(key.encode(), self._api_key.encode()) if self._api_key else True
+        if not legal or (self._api_key is None and key.startswith("invalid")):
+            raise ApiError(401, "INVALID_API_KEY", "the API key is not valid")
+
+    async def _load(self, reference: str, index: int, base: str) -> Any:
+        if reference.startswith("data:"):
+            data = decode_data_uri(reference, index)
+        elif reference.startswith(f"{base}/pictures/"):
+            data = await self._own_picture(reference.removeprefix(f"{base}/pictures/"), index)
+        elif reference.startswith(("http://", "https://")):
+            data = await _download(reference, index)
+        else:
+            raise bad_request(f"images[{index}]: neither a URL nor a data URI", "INVALID_IMAGE_FORMAT")
+        return await anyio.to_thread.run_sync(read_reference, data, index, _THUMBNAIL, limiter=self._drawing)
+
+    async def _own_picture(self, path_and_query: str, index: int) -> bytes:
+        path, _, query = path_and_query.partition("?")
+        record_id, _, file = path.partition("/")
+        number = file.removesuffix(".jpg")
+        try:
+            if not number.isdecimal():
+                raise bad_request("no such picture")
+            record = self.store.picture(record_id, int(number), query)
+        except ApiError as error:
+            raise bad_request(f"images[{index}]: can't be downloaded ({error.message})") from None
+        return await self._draw(record, int(number))
+
+    async def _draw(self, record: Record, number: int, scale: float = 1.0) -> bytes:
+        wanted = record.wanted
+        if wanted is None or not 1 <= number <= wanted.images:
+            raise ApiError(404, "NoSuchKey", "no such picture")
+        work = partial(draw_jpeg, wanted, number, tuple(record.thumbnails), scale)
+        return await anyio.to_thread.run_sync(work, limiter=self._drawing)
+
+    async def _picture(self, request: Request) -> Response:
+        if "authorization" in request.headers:
+            # As signed object stores do: the link is the authorization, a second one is an error.
+            raise ApiError(400, "InvalidArgument", "only one way of authorization, and the link is one")
+        number = int(request.path_params["number"])
+        record = self.store.picture(request.path_params["id"], number, request.url.query)
+        return Response(await self._draw(record, number), media_type="image/jpeg")
+
+    async def _thumbnail(self, request: Request) -> Response:
+        number = int(request.path_params["number"])
+        record = self.store.thumbnail(request.path_params["id"], number)
+        if record is None or record.wanted is None:
+            raise ApiError(404, "NoSuchKey", "no such picture")
+        whole = request.query_params.get("scale") == "1"
+        longest = max(record.wanted.width, record.wanted.height)
+        data = await self._draw(record, number, 1.0 if whole else _THUMBNAIL / longest)
+        return Response(data, media_type="image/jpeg", headers={"Cache-Control": "max-age=86400"})
+
+    async def _balance(self, request: Request) -> Response:
+        self._authenticate(request)
+        names = ("availableBalance", "cashBalance", "creditLimit", "pendingCharges", "outstandingInvoices")
+        return JSONResponse(
+            dict.fromkeys(names, "0") | {"availableBalance": "100000", "cashBalance": "100000"}
+        )
+
+    async def _faults(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self.faults.clear()
+        elif request.method == "POST":
+            try:
+                self.faults.add(Fault.model_validate_json(await _read_body(request)))
+            except ValidationError as error:
+                problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+                return JSONResponse({"problems": problems}, 422)
+        return JSONResponse([fault.model_dump(exclude_none=True) for fault in self.faults.in_force()])
+
+    async def _requests(self, _request: Request) -> Response:
+        return JSONResponse(
+            {
+                "requests": self.store.requests,
+                "billed_requests": self.store.billed_requests,
+                "billed_images": self.store.billed_images,
+                "recent": [_summary(record) for record in self.store.recent(_PAGE_ROWS)],
+            }
+        )
+
+    async def _page(self, _request: Request) -> Response:
+        store = self.store
+        return HTMLResponse(render_page(store.recent(_PAGE_ROWS), store.requests, store.billed_images))
+
+
+def _summary(record: Record) -> dict[str, object]:
+    wanted: Wanted | None = record.wanted
+    summary: dict[str, object] = {
+        "id": record.id,
+        "when": record.when.isoformat(),
+        "status": record.status,
+        "reason": record.reason,
+        "billed_images": record.billed_images,
+    }
+    if wanted is not None:
+        summary |= {
+            "prompt": wanted.prompt,
+            "width": wanted.width,
+            "height": wanted.height,
+            "watermark": wanted.watermark,
+            "references": len(wanted.references),
+        }
+    return summary
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise ApiError(413, "INVALID_REQUEST_BODY", "the body is too large")
+    return bytes(body)
+
+
+async def _download(url: str, index: int) -> bytes:
+    """A reference by URL, as the API would load it.
+
+    Raises:
+        ApiError: it can't be had, or is larger than a reference may be.
+    """
+    data = bytearray()
+    try:
+        async with (
+            httpx.AsyncClient(timeout=_FETCH_SECONDS, follow_redirects=True) as client,
+            client.stream("GET", url) as response,
+        ):
+            response.raise_for_status()
+            async for chunk in response.aiter_bytes():
+                data += chunk
+                if len(data) > contract.REFERENCE_BYTES:
+                    break
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise bad_request(f"images[{index}]: can't be downloaded") from None
+    return bytes(data)
+
+
+async def _api_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, ApiError):
+        raise error
+    return JSONResponse(error.body(), error.status)
+
+
+async def _not_found(_request: Request, _error: Exception) -> Response:
+    return JSONResponse(ApiError(404, "API_NOT_FOUND", "no such API").body(), 404)

@@ -1,0 +1,161 @@
+"""Every documented rule on a request, checked against the emulator's own data."""
+
+import base64
+import binascii
+import io
+import json
+import math
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from mcp_server.emulator import contract
+from mcp_server.emulator.contract import ApiError, bad_request
+
+_NUMBER_WORDS = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()
+)
+_NUMBER = re.compile(rf"(?<![:\d.])\b(1[0-5]|[1-9]|{'|'.join(_NUMBER_WORDS)})\b(?!\s*:)", re.IGNORECASE)
+_RATIO = re.compile(r"\b([1-9][0-9]?)\s*:\s*([1-9][0-9]?)\b")
+_DATA_URI = re.compile(r"data:image/([a-z]+);base64,")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A legal request: what is to be drawn."""
+
+    prompt: str
+    references: tuple[str, ...]
+    width: int
+    height: int
+    images: int
+    watermark: bool
+
+
+def read_request(body: bytes) -> Wanted:
+    """The request in `body`, every field checked.
+
+    Raises:
+        ApiError: the first rule that it breaks, in the API's words.
+    """
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        raise bad_request("the body is not JSON") from None
+    if not isinstance(fields, dict):
+        raise bad_request("the body is not a JSON object")
+    _check_types(fields)
+    prompt = fields.get("prompt", "")
+    if not prompt.strip():
+        raise bad_request("prompt is required")
+    references = tuple(fields.get("images", ()))
+    if len(references) > contract.MOST_REFERENCES:
+        raise bad_request(f"images: at most {contract.MOST_REFERENCES} reference images")
+    mode = fields.get("sequential_image_generation", contract.DEFAULT_MODE)
+    if mode not in contract.MODES:
+        raise bad_request(f"sequential_image_generation must be one of {contract.MODES}")
+    cap = fields.get("max_images", contract.DEFAULT_MAX_IMAGES)
+    least, most = contract.MAX_IMAGES
+    if not least <= cap <= most:
+        raise bad_request(f"max_images must be from {least} to {most}")
+    width, height = read_size(fields.get("size", contract.DEFAULT_SIZE), prompt)
+    room = contract.MOST_TOGETHER - len(references)
+    images = min(number_in(prompt), cap, room) if mode == "auto" else 1
+    return Wanted(
+        prompt, references, width, height, images, fields.get("watermark", contract.DEFAULT_WATERMARK)
+    )
+
+
+def _check_types(fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        if name not in contract.FIELDS:
+            raise bad_request(f"unknown field {name[:60]!r}")
+        # bool is an int to Python, and no integer to JSON.
+        if type(value) is not contract.FIELDS[name]:
+            raise bad_request(f"{name} must be of type {contract.FIELDS[name].__name__}")
+    if not all(isinstance(image, str) for image in fields.get("images", ())):
+        raise bad_request("images must be an array of strings")
+
+
+def read_size(size: str, prompt: str) -> tuple[int, int]:
+    """Width and height in pixels. For a preset the emulator picks them by a ratio in the prompt."""
+    if size in contract.PRESET_SIDES:
+        side = contract.PRESET_SIDES[size]
+        match = _RATIO.search(prompt)
+        ratio = min(max(int(match[1]) / int(match[2]), 1 / 3), 3) if match else 1.0
+        # Rounded down to 16, but never below the documented minimum of pixels.
+        width, height = side * math.sqrt(ratio), side / math.sqrt(ratio)
+        if size == "1K":
+            return math.ceil(width / 16) * 16, math.ceil(height / 16) * 16
+        return int(width) // 16 * 16, int(height) // 16 * 16
+    match = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", size)
+    if match is None:
+        raise bad_request(f"size {size[:40]!r} is not valid", "INVALID_IMAGE_SIZE")
+    width, height = int(match[1]), int(match[2])
+    least, most = contract.TOTAL_PIXELS
+    if not least <= width * height <= most:
+        raise bad_request(f"size: total pixels must be from {least} to {most}", "INVALID_IMAGE_SIZE")
+    if width > contract.LONGEST_RATIO * height or height > contract.LONGEST_RATIO * width:
+        raise bad_request("size: the aspect ratio must be in [1/16, 16]", "INVALID_IMAGE_SIZE")
+    return width, height
+
+
+def number_in(prompt: str) -> int:
+    """The number of images that the prompt names, from 1 to 15; 1 where it names none."""
+    match = _NUMBER.search(prompt)
+    if match is None:
+        return 1
+    word = match[1].lower()
+    return int(word) if word.isdigit() else _NUMBER_WORDS.index(word) + 1
+
+
+def decode_data_uri(uri: str, index: int) -> bytes:
+    """The bytes of a data: URI.
+
+    Raises:
+        ApiError: not of the documented form `data:image/<format>;base64,<data>`.
+    """
+    head = _DATA_URI.match(uri)
+    if head is None or head[1] not in ("jpeg", "png"):
+        raise bad_request(f"images[{index}]: not a data URI of a jpeg or png", "INVALID_IMAGE_FORMAT")
+    try:
+        return base64.b64decode(uri[head.end() :], validate=True)
+    except (binascii.Error, ValueError):
+        raise bad_request(f"images[{index}]: not base64", "INVALID_IMAGE_FORMAT") from None
+
+
+def read_reference(data: bytes, index: int, thumbnail: int) -> Image.Image:
+    """The reference image, checked, as a thumbnail of at most `thumbnail` px a side.
+
+    Raises:
+        ApiError: it breaks a rule for input images.
+    """
+    if len(data) > contract.REFERENCE_BYTES:
+        raise bad_request(f"images[{index}]: over 10 MB", "IMAGE_FILE_EXCEEDS_MAX_SIZE")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=contract.REFERENCE_FORMATS) as image:
+                _check_sides(*image.size, index)
+                image.draft("RGB", (thumbnail, thumbnail))
+                small = image.convert("RGB")
+                small.thumbnail((thumbnail, thumbnail))
+                return small
+    except ApiError:
+        raise
+    except Image.DecompressionBombError:
+        raise bad_request(f"images[{index}]: too many pixels", "IMAGE_EXCEEDS_MAX_RESOLUTION") from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        raise bad_request(f"images[{index}]: not a readable jpeg or png", "INVALID_IMAGE_FORMAT") from None
+
+
+def _check_sides(width: int, height: int, index: int) -> None:
+    if min(width, height) <= contract.REFERENCE_SIDE_ABOVE:
+        raise bad_request(f"images[{index}]: a side of 14 px or less", "INVALID_IMAGE_SIZE")
+    if max(width, height) > contract.REFERENCE_RATIO * min(width, height):
+        raise bad_request(f"images[{index}]: aspect ratio outside [1/3, 3]", "INVALID_IMAGE_SIZE")
+    if width * height > contract.REFERENCE_PIXELS:
+        raise bad_request(f"images[{index}]: over 6000x6000 pixels", "IMAGE_EXCEEDS_MAX_RESOLUTION")

@@ -1,0 +1,5 @@
+"""Generations: from a checked request to the pictures that the API made of it."""
+
+from mcp_server.generations.service import Generation, Generations
+
+__all__ = ["Generation", "Generations"]

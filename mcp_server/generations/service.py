@@ -1,0 +1,143 @@
+"""The service that owns everything a process has once, whatever its transports do.
+
+One pooled upstream client, made on first use; one limit on requests at once; the embedded emulator
+where it is asked for; the count of today's images.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.abc
+
+from mcp_server.errors import NotConfigured
+from mcp_server.request import billable_images
+from mcp_server.settings import Settings, is_loopback
+
+if TYPE_CHECKING:
+    import httpx
+
+    from mcp_server.client import SeedreamClient
+    from mcp_server.previews import Preview
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One request to the API that succeeded."""
+
+    id: str
+    body: Mapping[str, Any]  # as sent
+    urls: tuple[str, ...]
+    created: datetime  # UTC, when the reply was there
+    images_today: int  # by this process, since midnight UTC, this generation's included
+    emulated: bool
+
+
+class Generations:
+    """Makes generations. An async context manager: what it started ends with it.
+
+    `transport` replaces the network, `sleep` the waiting between attempts; both are for tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        transport: "httpx.AsyncBaseTransport | None" = None,
+        sleep: Callable[[float], Any] = anyio.sleep,
+    ) -> None:
+        self.settings = settings
+        self._transport = transport
+        self._sleep = sleep
+        self._exits = AsyncExitStack()
+        self._client: SeedreamClient | None = None
+        self._starting = anyio.Lock()
+        self._slots = anyio.CapacityLimiter(settings.max_concurrency)
+        self._today = (datetime.now(UTC).date(), 0)
+
+    async def __aenter__(self) -> Self:
+        await self._exits.__aenter__()
+        self._tasks = await self._exits.enter_async_context(anyio.create_task_group())
+        # Unwound last in, first out: the client closes before the emulator that it speaks to.
+        self._exits.callback(self._tasks.cancel_scope.cancel)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exits.__aexit__(kind, error, trace)
+
+    @property
+    def loopback_ok(self) -> bool:
+        """Whether the API is on this machine, so that it reaches URLs on this machine too."""
+        return self.settings.emulator or is_loopback(urlsplit(self.settings.base_url).hostname or "")
+
+    def require_key(self) -> None:
+        """Check that a request could be made at all.
+
+        Raises:
+            NotConfigured: says which variable to set, and how to go without a key.
+        """
+        if self.settings.api_key is None and not self.settings.emulator:
+            raise NotConfigured(
+                "There is no API key: the environment variable NOVITA_API_KEY is not set",
+                "a person must get a key at https://novita.ai (Settings, then Key Management), put it into "
+                "NOVITA_API_KEY in this server's configuration in the host, and restart the server. To try "
+                "the server without a key and for free, set SEEDREAM_EMULATOR=1 instead",
+            )
+
+    async def generate(self, body: Mapping[str, Any]) -> Generation:
+        """Send one request and wait for its pictures.
+
+        Waits for a free slot first where `SEEDREAM_MAX_CONCURRENCY` requests are under way.
+
+        Raises:
+            SeedreamError: one of its kinds; each knows whether anything was billed.
+        """
+        self.require_key()
+        client = self._client or await self._start()
+        async with self._slots:
+            urls = await client.generate(self.settings.limits.path, body, billable_images(body))
+        now = datetime.now(UTC)
+        day, count = self._today
+        self._today = (now.date(), (count if day == now.date() else 0) + len(urls))
+        return Generation(
+            secrets.token_hex(8), body, urls, now, self._today[1], emulated=self.settings.emulator
+        )
+
+    async def previews(self, generation: Generation) -> "tuple[dict[int, Preview], list[str]]":
+        """Thumbnails of a generation's pictures, by index from 0, and warnings for those that failed."""
+        from mcp_server.previews import make_previews  # Pillow and httpx: only where asked for
+
+        return await make_previews(generation.urls, loopback_ok=self.loopback_ok, transport=self._transport)
+
+    async def _start(self) -> "SeedreamClient":
+        async with self._starting:
+            if self._client is None:
+                # httpx, and the emulator with Pillow and uvicorn, are imported by the first call:
+                # the tool list does not need them.
+                from mcp_server.client import SeedreamClient
+
+                settings = self.settings
+                key = settings.api_key.get_secret_value() if settings.api_key else ""
+                base_url = settings.base_url
+                if settings.emulator:
+                    from mcp_server.emulator import API_KEY, Emulator
+
+                    key, base_url = API_KEY, await self._tasks.start(Emulator(api_key=API_KEY).serve)
+                self._client = SeedreamClient(
+                    base_url,
+                    key,
+                    timeout_seconds=settings.timeout_seconds,
+                    trust_env=not settings.emulator,  # no proxy reaches into this process
+                    transport=self._transport,
+                    sleep=self._sleep,
+                )
+                self._exits.push_async_callback(self._client.aclose)
+            return self._client

@@ -1,0 +1,209 @@
+"""The request model: a tool's arguments, checked against the documented limits, and their wire form.
+
+The published schemas (`schemas`) say the same limits; a property test holds the two together.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
+from pydantic import ConfigDict, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from mcp_server.errors import InvalidArgument
+from mcp_server.limits import ADVISED_PROMPT_WORDS, SEEDREAM_4_0, Limits
+from mcp_server.sizes import parse_size
+
+DEFAULT_BATCH = 4
+"""`max_images` that goes out with `auto` when the caller names none: a cap always does."""
+
+SHOWN_PROMPT = 4_000
+SHOWN_REFERENCE = 2_048
+"""Longest prompt and reference URL that a result repeats, in characters."""
+
+
+class GenerateArguments(ArgModelBase):
+    """The arguments of `generate_image`. Strict types; an unknown argument is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    limits: ClassVar[Limits] = SEEDREAM_4_0
+    reserved: ClassVar[int] = 0
+    """How many of the model's images references take at the least."""
+
+    prompt: str
+    size: str = SEEDREAM_4_0.default_size
+    sequential_image_generation: Literal["disabled", "auto"] = "disabled"
+    max_images: int | None = None
+    watermark: bool | None = None  # None: the setting's default
+    preview: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_no_value(cls, values: dict[str, object]) -> dict[str, object]:
+        if nulls := [name for name, value in values.items() if value is None]:
+            raise ValueError(f"{', '.join(nulls)}: null is not a value. Leave the argument out instead")
+        return values
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt_is_not_blank(cls, prompt: str) -> str:
+        if not prompt.strip():
+            raise ValueError("must not be blank. Legal: a description of the picture")
+        return prompt
+
+    @field_validator("size")
+    @classmethod
+    def _size_is_legal(cls, size: str) -> str:
+        return parse_size(size, cls.limits)
+
+    @field_validator("max_images", mode="before")
+    @classmethod
+    def _integral_number_is_an_integer(cls, value: object) -> object:
+        # JSON Schema counts 3.0 as an integer, and some clients write it so.
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    @field_validator("max_images")
+    @classmethod
+    def _max_images_is_in_range(cls, value: int | None) -> int | None:
+        largest = cls.limits.max_images - cls.reserved
+        if value is not None and not 1 <= value <= largest:
+            raise ValueError(f"{value:,} is out of range. Legal: 1 to {largest}")
+        return value
+
+    @model_validator(mode="after")
+    def _batch_is_asked_for_once(self) -> Self:
+        if self.sequential_image_generation == "disabled" and (self.max_images or 1) > 1:
+            raise ValueError(
+                f"max_images is {self.max_images}, but sequential_image_generation is disabled, which "
+                'makes one image. Set sequential_image_generation to "auto", or leave out max_images'
+            )
+        return self
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The reference images as the caller gave them."""
+        return ()
+
+    def model_dump_one_level(self) -> dict[str, Any]:
+        """The tool's keyword arguments: this model itself, so that nobody reads a raw dict."""
+        return {"arguments": self}
+
+    def wire(self, references: tuple[str, ...], *, watermark: bool) -> dict[str, Any]:
+        """The JSON body of the API's request. `references` are checked ones, in order.
+
+        `watermark` is the default where the call names none; it is always sent, since the API's own
+        default puts one on.
+        """
+        body: dict[str, Any] = {"prompt": self.prompt}
+        if references:
+            body["images"] = list(references)
+        body["size"] = self.size
+        body["sequential_image_generation"] = self.sequential_image_generation
+        if self.sequential_image_generation == "auto":
+            body["max_images"] = self.max_images or DEFAULT_BATCH
+        body["watermark"] = watermark if self.watermark is None else self.watermark
+        return body
+
+    def warnings(self) -> list[str]:
+        """What is worth saying about the arguments, though nothing is wrong with them."""
+        words = len(self.prompt.split())
+        if words <= ADVISED_PROMPT_WORDS:
+            return []
+        return [
+            f"The prompt has {words:,} words; the API advises at most {ADVISED_PROMPT_WORDS} and may "
+            "ignore details of a longer one."
+        ]
+
+
+class EditArguments(GenerateArguments):
+    """The arguments of `edit_image`: those of `generate_image`, and the references."""
+
+    reserved: ClassVar[int] = 1
+
+    images: list[str]
+
+    @field_validator("images")
+    @classmethod
+    def _images_are_countable(cls, images: list[str]) -> list[str]:
+        most = cls.limits.max_references
+        if not 1 <= len(images) <= most:
+            raise ValueError(f"{len(images)} given. Legal: 1 to {most} reference images")
+        for index, image in enumerate(images):
+            if not image.strip():
+                raise ValueError(f"entry [{index}] is blank. Legal: a URL or a data: URI")
+        return images
+
+    @model_validator(mode="after")
+    def _references_and_results_fit(self) -> Self:
+        largest = self.limits.max_images - len(self.images)
+        if self.max_images is not None and self.max_images > largest:
+            raise ValueError(
+                f"max_images is {self.max_images}, and {len(self.images)} references are given; together "
+                f"they may be at most {self.limits.max_images}. Largest legal max_images here: {largest}"
+            )
+        return self
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        return tuple(self.images)
+
+
+def billable_images(body: Mapping[str, Any]) -> int:
+    """The most images that a request with this body may make, and so bill."""
+    return int(body.get("max_images", 1))
+
+
+def without_image_data(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body as a result may repeat it: data URIs become their type and size, long text is cut."""
+    shown = dict(body)
+    shown["prompt"] = _cut(body["prompt"], SHOWN_PROMPT)
+    if "images" in body:
+        shown["images"] = [_without_data(image) for image in body["images"]]
+    return shown
+
+
+def _without_data(image: str) -> str:
+    if not image.startswith("data:"):
+        return _cut(image, SHOWN_REFERENCE)
+    label, _, encoded = image.partition(",")
+    return f"{label},… ({len(encoded) * 3 // 4:,} bytes)"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+def explain(error: ValidationError, model: type[GenerateArguments]) -> InvalidArgument:
+    """Pydantic's findings in our words, all at once, so that one more call is enough.
+
+    Nothing of the input is repeated but what our own validators chose to.
+    """
+    problems = [_explain_one(details, model) for details in error.errors(include_url=False)]
+    return InvalidArgument(
+        "; ".join(problems), "correct the arguments and call again; nothing was sent to the API"
+    )
+
+
+def _explain_one(details: ErrorDetails, model: type[GenerateArguments]) -> str:
+    name = ".".join(str(part) for part in details["loc"])
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "value_error":
+        return f"{name}: {context['error']}" if name else str(context["error"])
+    if kind == "extra_forbidden":
+        known = list(model.model_fields)
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f" Did you mean {close[0]}?" if close else ""
+        shown = name if len(name) <= 60 and name.isprintable() else "one of the arguments"
+        return f"{shown}: no such argument.{meant} Legal: {', '.join(known)}"
+    if kind == "missing":
+        return f"{name}: is required"
+    wanted = {
+        "string_type": "a string",
+        "int_type": "a whole number, without quotes",
+        "bool_type": "true or false, without quotes",
+        "list_type": "an array of strings",
+        "literal_error": str(context.get("expected", "")).replace("'", '"'),
+    }
+    return f"{name}: the wrong type or value. Legal: {wanted.get(kind, 'see the schema')}"

@@ -1,0 +1,117 @@
+"""The MCP server: the two tools, and the one place where a failure becomes a tool error."""
+
+import logging
+from functools import partial
+from typing import Any, cast
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
+from mcp.types import CallToolResult
+from mcp.types import InputRequiredResult
+from pydantic import ValidationError
+
+from mcp_server import __version__, results, schemas
+from mcp_server.errors import Internal, SeedreamError
+from mcp_server.generations import Generations
+from mcp_server.progress import heartbeat
+from mcp_server.references import check_references
+from mcp_server.request import EditArguments, GenerateArguments, billable_images, explain
+
+logger = logging.getLogger(__name__)
+
+NAME = "mcp-server-seedream"
+
+
+class SeedreamServer(MCPServer[Any]):
+    """`MCPServer`, whose tool failures are texts of ours: `[code] …`, what to do, who, billed or not."""
+
+    def __init__(self, generations: Generations) -> None:
+        settings = generations.settings
+        super().__init__(
+            NAME,
+            title="Seedream images",
+            version=__version__,
+            instructions=schemas.INSTRUCTIONS,
+            log_level="WARNING",
+            tools=[_tool(model, generations) for model in (GenerateArguments, EditArguments)],
+        )
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Run a tool; any failure is a result that the model can read, never the SDK's own words."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            cause = error.__cause__
+            if isinstance(cause, ValidationError):
+                model = EditArguments if name == "edit_image" else GenerateArguments
+                return results.failure(explain(cause, model))
+            if cause is None:
+                raise  # no such tool: the SDK's words name only what was asked for
+            logger.error("internal error in %s", name, exc_info=cause)
+            return results.failure(
+                Internal(
+                    "This server failed in a way that it should not",
+                    "tell the person; its log on stderr says more. Do not repeat the call by yourself",
+                )
+            )
+
+
+def _tool(model: type[GenerateArguments], generations: Generations) -> Tool:
+    """The tool that takes `model`. Built by hand: the SDK would drop unknown arguments in silence."""
+    settings, edit = generations.settings, issubclass(model, EditArguments)
+    describe = schemas.edit_description if edit else schemas.generate_description
+    return Tool(
+        fn=partial(_call, generations),
+        name="edit_image" if edit else "generate_image",
+        title="Edit images" if edit else "Generate images",
+        description=describe(settings.limits),
+        parameters=schemas.input_schema(settings.limits, watermark=settings.watermark, edit=edit),
+        fn_metadata=FuncMetadata(arg_model=model, output_schema=schemas.output_schema()),
+        is_async=True,
+        context_kwarg="context",
+        annotations=schemas.ANNOTATIONS,
+    )
+
+
+async def _call(
+    generations: Generations, *, arguments: GenerateArguments, context: Context[Any, Any]
+) -> CallToolResult:
+    """A call of either tool, from checked arguments to the result."""
+    try:
+        return await _generate(generations, arguments, context)
+    except SeedreamError as error:
+        logger.info("call failed: %s", error.code)
+        return results.failure(error)
+
+
+async def _generate(
+    generations: Generations, arguments: GenerateArguments, context: Context[Any, Any]
+) -> CallToolResult:
+    settings = generations.settings
+    references = await check_references(
+        arguments.references, settings.limits, loopback_ok=generations.loopback_ok
+    )
+    generations.require_key()
+    body = arguments.wire(references.wire, watermark=settings.watermark)
+    most = billable_images(body)
+    what = f"Waiting for {'1 image' if most == 1 else f'up to {most} images'}"
+    warnings = [*arguments.warnings(), *references.warnings]
+    async with heartbeat(context.report_progress, what):
+        generation = await generations.generate(body)
+        previews, troubles = await generations.previews(generation) if arguments.preview else ({}, [])
+    return results.success(
+        generation,
+        settings.model,
+        [*warnings, *troubles],
+        links=results.links_wanted(settings.resource_links, _client_name(context)),
+        previews=previews,
+    )
+
+
+def _client_name(context: Context[Any, Any]) -> str | None:
+    params = context.session.client_params
+    return cast("str | None", params.client_info.name) if params else None

@@ -1,0 +1,156 @@
+"""Settings: one frozen model of the environment variables. It only holds values."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from mcp_server.limits import MODELS, Limits
+
+_PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class SettingsError(Exception):
+    """A setting that can't be used; `str()` of it is one line that names the variable."""
+
+
+class Settings(BaseModel):
+    """Every setting; the alias is the environment variable, the description what it means."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    api_key: SecretStr | None = Field(
+        None,
+        alias="NOVITA_API_KEY",
+        description="the API key, a secret; without one the server starts and lists its tools, and "
+        "each call says how to set it",
+    )
+    base_url: str = Field(
+        "https://api.novita.ai",
+        alias="NOVITA_BASE_URL",
+        description="where the API is; https only, except on loopback",
+    )
+    model: str = Field("seedream-4.0", alias="SEEDREAM_MODEL", description="the model")
+    emulator: bool = Field(
+        False,
+        alias="SEEDREAM_EMULATOR",
+        description="`1`: use the embedded emulator; free, needs no key, and every result says so",
+    )
+    watermark: bool = Field(
+        False, alias="SEEDREAM_WATERMARK", description="default of the tools' `watermark`"
+    )
+    resource_links: Literal["auto", "always", "never"] = Field(
+        "auto",
+        alias="SEEDREAM_RESOURCE_LINKS",
+        description="`auto` (off for hosts known to break on them), `always`, `never`",
+    )
+    max_concurrency: int = Field(
+        16,
+        ge=1,
+        le=10_000,
+        alias="SEEDREAM_MAX_CONCURRENCY",
+        description="upstream requests at once in a process",
+    )
+    timeout_seconds: float = Field(
+        180.0,
+        gt=0,
+        le=86_400,
+        alias="SEEDREAM_TIMEOUT_SECONDS",
+        description="how long to wait for one image; 40 s more for each further one",
+    )
+    log_level: LogLevel = Field(
+        "INFO",
+        alias="SEEDREAM_LOG_LEVEL",
+        description="`DEBUG`, `INFO`, `WARNING` or `ERROR`; logs go to stderr only",
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The documented limits of the chosen model."""
+        return MODELS[self.model]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_placeholder(cls, value: object) -> object:
+        if isinstance(value, str) and _PLACEHOLDER.search(value):
+            raise ValueError(
+                "holds a placeholder that the host did not fill in; write the value itself, "
+                "or fix the host's configuration"
+            )
+        return value
+
+    @field_validator("api_key")
+    @classmethod
+    def _key_fits_a_header(cls, key: SecretStr) -> SecretStr:
+        if not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
+            raise ValueError("has spaces or characters that no API key has")
+        return key
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_safe(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise ValueError("is no URL") from error
+        if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+            raise ValueError("must look like https://api.novita.ai")
+        if parts.username or parts.password:
+            raise ValueError("must not hold a user name or password")
+        if parts.scheme == "http" and not is_loopback(host):
+            raise ValueError("must be https: the API key would travel in the clear")
+        return url.rstrip("/")
+
+    @field_validator("model")
+    @classmethod
+    def _model_is_known(cls, model: str) -> str:
+        if model not in MODELS:
+            raise ValueError(f"must be one of: {', '.join(MODELS)}")
+        return model
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _level_in_any_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings that `environ` holds; an empty or blank variable counts as unset.
+
+    Raises:
+        SettingsError: with one line for each variable at fault; never with its value.
+    """
+    names = [field.alias for field in Settings.model_fields.values() if field.alias]
+    values = {name: environ[name].strip() for name in names if environ.get(name, "").strip()}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, one['loc']))} {_reason(one['msg'])}"
+            for one in error.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Variables with our prefix that no setting reads: typos, or settings of another version."""
+    known = {field.alias for field in Settings.model_fields.values()}
+    return sorted(name for name in environ if name.startswith("SEEDREAM_") and name not in known)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address without brackets, is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost"
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should be", "must be")

@@ -1,0 +1,70 @@
+"""stdio, Streamable HTTP and SSE: one server, one `Generations`, whatever the transport's lifespans do."""
+
+import logging
+import socket
+
+from mcp_server.generations import Generations
+from mcp_server.server import SeedreamServer
+from mcp_server.settings import Settings, is_loopback
+
+logger = logging.getLogger(__name__)
+
+LARGEST_BODY = 160 * 1024**2
+"""Bytes of one HTTP request: ten references of 10 MB in base64, and some room."""
+
+_GRACEFUL_SECONDS = 5
+
+
+async def serve_stdio(settings: Settings) -> None:
+    """Serve one client on stdin and stdout until stdin ends. Nothing else may write to stdout."""
+    async with Generations(settings) as generations:
+        await SeedreamServer(generations).run_stdio_async()
+
+
+async def serve_http(settings: Settings, host: str, port: int, *, streamable: bool) -> None:
+    """Serve SSE at `/sse`, and if `streamable` also Streamable HTTP at `/mcp`, until SIGINT or SIGTERM.
+
+    Port 0 takes a free one; the log line on stderr names it.
+
+    Raises:
+        OSError: the address can't be bound.
+        ValueError: it is not on loopback. There is no access control yet.
+    """
+    if not is_loopback(host):
+        raise ValueError(
+            f"--host {host!r} is not this machine's loopback, and this version has no tokens to keep "
+            "strangers out, who could spend your balance. Use --host 127.0.0.1"
+        )
+    # Only these transports need a web server.
+    import uvicorn
+    from mcp.server.transport_security import TransportSecuritySettings
+    from starlette.applications import Starlette
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=1024)
+    port = listener.getsockname()[1]
+    names = ("127.0.0.1", "localhost", "[::1]")
+    security = TransportSecuritySettings(
+        allowed_hosts=[entry for name in names for entry in (name, f"{name}:*")],
+        allowed_origins=[entry for name in names for entry in (f"http://{name}", f"http://{name}:*")],
+    )
+    async with Generations(settings) as generations:
+        server = SeedreamServer(generations)
+        app = server.sse_app(transport_security=security, max_request_body_size=LARGEST_BODY)
+        path = "/sse"
+        if streamable:
+            http = server.streamable_http_app(transport_security=security, max_request_body_size=LARGEST_BODY)
+            app = Starlette(
+                routes=[*http.routes, *app.routes], lifespan=lambda _: server.session_manager.run()
+            )
+            path = "/mcp"
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            ws="none",
+            timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        )
+        shown = f"[{host}]" if ":" in host else host
+        logger.info("listening on http://%s:%d%s", shown, port, path)
+        await uvicorn.Server(config).serve(sockets=[listener])
