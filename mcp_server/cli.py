@@ -7,6 +7,7 @@ import argparse
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 
 from mcp_server import __version__
@@ -88,6 +89,8 @@ def configure_logging(level: str) -> None:
         stream=sys.stderr, level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("mcp_server").setLevel(level)
+    # Pillow warns of damaged or huge pictures; each is answered where it is read.
+    warnings.filterwarnings("ignore", module="PIL")
 
 
 def _settings(environ: Mapping[str, str]) -> Settings | None:

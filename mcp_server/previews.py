@@ -50,7 +50,7 @@ async def make_previews(
     async def make(index: int) -> None:
         try:
             async with slots:
-                data = await _download(http, urls[index], loopback_ok)
+                data = await _download(http, urls[index], loopback_ok=loopback_ok)
                 previews[index] = await anyio.to_thread.run_sync(thumbnail, data, most_bytes)
         except PreviewError as error:
             warnings.append(f"No preview of image {index + 1}: {error}. Its link is not affected.")
@@ -63,7 +63,7 @@ async def make_previews(
     return previews, sorted(warnings)
 
 
-async def _download(http: httpx.AsyncClient, url: str, loopback_ok: bool) -> bytes:
+async def _download(http: httpx.AsyncClient, url: str, *, loopback_ok: bool) -> bytes:
     if not url.startswith("https://") and not loopback_ok:
         raise PreviewError("its link is not https")
     data = bytearray()
@@ -88,7 +88,7 @@ def thumbnail(data: bytes, most_bytes: int = MOST_BYTES) -> Preview:
         PreviewError: `data` is no picture that can be read.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "MPO", "PNG", "WEBP")) as image:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
             width, height = image.size
             mime_type = "image/jpeg" if image.format in ("JPEG", "MPO") else f"image/{image.format}".lower()
             if width * height > MOST_PIXELS:

@@ -111,10 +111,8 @@ class GenerateArguments(ArgModelBase):
         words = len(self.prompt.split())
         if words <= ADVISED_PROMPT_WORDS:
             return []
-        return [
-            f"The prompt has {words:,} words; the API advises at most {ADVISED_PROMPT_WORDS} and may "
-            "ignore details of a longer one."
-        ]
+        advice = f"the API advises at most {ADVISED_PROMPT_WORDS} and may ignore details of a longer one"
+        return [f"The prompt has {words:,} words; {advice}."]
 
 
 class EditArguments(GenerateArguments):
@@ -147,6 +145,7 @@ class EditArguments(GenerateArguments):
 
     @property
     def references(self) -> tuple[str, ...]:
+        """The reference images as the caller gave them."""
         return tuple(self.images)
 
 

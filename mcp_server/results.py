@@ -55,7 +55,7 @@ def success(
             "prompt. Only those made are billed. To get more, name their number in the prompt."
         )
     content: list[ContentBlock] = [
-        TextContent(type="text", text=_text(generation, model, said, expires, bool(previews)))
+        TextContent(type="text", text=_text(generation, model, said, expires, previewed=bool(previews)))
     ]
     if links:
         content += [_link(url, number, len(urls), expires, body) for number, url in enumerate(urls, 1)]
@@ -86,7 +86,7 @@ def failure(error: SeedreamError) -> CallToolResult:
 
 
 def _text(
-    generation: Generation, model: str, warnings: Sequence[str], expires: datetime, previewed: bool
+    generation: Generation, model: str, warnings: Sequence[str], expires: datetime, *, previewed: bool
 ) -> str:
     urls = generation.urls
     count = "1 image" if len(urls) == 1 else f"{len(urls)} images"

@@ -1,6 +1,7 @@
 """The MCP server: the two tools, and the one place where a failure becomes a tool error."""
 
 import logging
+import traceback
 from functools import partial
 from typing import Any, cast
 
@@ -8,12 +9,11 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
-from mcp.types import CallToolResult
-from mcp.types import InputRequiredResult
+from mcp.types import CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 
 from mcp_server import __version__, results, schemas
-from mcp_server.errors import Internal, SeedreamError
+from mcp_server.errors import Internal, InvalidArgument, SeedreamError
 from mcp_server.generations import Generations
 from mcp_server.progress import heartbeat
 from mcp_server.references import check_references
@@ -28,7 +28,6 @@ class SeedreamServer(MCPServer[Any]):
     """`MCPServer`, whose tool failures are texts of ours: `[code] …`, what to do, who, billed or not."""
 
     def __init__(self, generations: Generations) -> None:
-        settings = generations.settings
         super().__init__(
             NAME,
             title="Seedream images",
@@ -50,8 +49,13 @@ class SeedreamServer(MCPServer[Any]):
                 model = EditArguments if name == "edit_image" else GenerateArguments
                 return results.failure(explain(cause, model))
             if cause is None:
-                raise  # no such tool: the SDK's words name only what was asked for
-            logger.error("internal error in %s", name, exc_info=cause)
+                return results.failure(
+                    InvalidArgument("There is no such tool", "call generate_image or edit_image")
+                )
+            # Where, not what: a traceback or the error's own text may hold the caller's data.
+            last = traceback.extract_tb(cause.__traceback__)[-1:]
+            where = ", ".join(f"{frame.filename}:{frame.lineno}" for frame in last)
+            logger.error("%s in %s at %s", type(cause).__name__, name, where)  # noqa: TRY400
             return results.failure(
                 Internal(
                     "This server failed in a way that it should not",

@@ -37,12 +37,12 @@ class Settings(BaseModel):
     )
     model: str = Field("seedream-4.0", alias="SEEDREAM_MODEL", description="the model")
     emulator: bool = Field(
-        False,
+        default=False,
         alias="SEEDREAM_EMULATOR",
         description="`1`: use the embedded emulator; free, needs no key, and every result says so",
     )
     watermark: bool = Field(
-        False, alias="SEEDREAM_WATERMARK", description="default of the tools' `watermark`"
+        default=False, alias="SEEDREAM_WATERMARK", description="default of the tools' `watermark`"
     )
     resource_links: Literal["auto", "always", "never"] = Field(
         "auto",

@@ -10,7 +10,7 @@ from itertools import product
 
 from mcp_server.limits import Limits
 
-_EXPLICIT = re.compile(r"([0-9]{1,9})\s*[x×*]\s*([0-9]{1,9})", re.IGNORECASE)
+_EXPLICIT = re.compile(r"([0-9]{1,9})\s*[x\u00d7*]\s*([0-9]{1,9})", re.IGNORECASE)
 _RATIO = re.compile(r"([0-9]{1,4})\s*[:/]\s*([0-9]{1,4})")
 _ONE_SIDE = re.compile(r"([0-9]{1,9})(?:\s*px)?", re.IGNORECASE)
 _PRESET = re.compile(r"([0-9]{1,3})\s*k", re.IGNORECASE)

@@ -1,11 +1,11 @@
 """stdio, Streamable HTTP and SSE: one server, one `Generations`, whatever the transport's lifespans do."""
 
 import logging
-import socket
 
 from mcp_server.generations import Generations
 from mcp_server.server import SeedreamServer
 from mcp_server.settings import Settings, is_loopback
+from mcp_server.sockets import listen
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,7 @@ async def serve_http(settings: Settings, host: str, port: int, *, streamable: bo
     from mcp.server.transport_security import TransportSecuritySettings
     from starlette.applications import Starlette
 
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=1024)
+    listener = listen(host, port)
     port = listener.getsockname()[1]
     names = ("127.0.0.1", "localhost", "[::1]")
     security = TransportSecuritySettings(

@@ -4,6 +4,7 @@
 that surely nothing was billed (`UpstreamError.retryable`) come here.
 """
 
+import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -46,5 +47,4 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         except (ValueError, OverflowError):
             return None
         seconds = ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds()
-    # Also keeps out NaN, which no comparison holds for.
-    return min(max(seconds, 0.0), 86_400.0 * 365) if seconds == seconds else None
+    return min(max(seconds, 0.0), 86_400.0 * 365) if not math.isnan(seconds) else None

@@ -6,7 +6,6 @@ import io
 import json
 import math
 import re
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,10 @@ from mcp_server.emulator import contract
 from mcp_server.emulator.contract import ApiError, bad_request
 
 _NUMBER_WORDS = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()
+    *("one", "two", "three", "four", "five", "six", "seven", "eight"),
+    *("nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen"),
 )
+# Not the parts of a ratio (4:3) or of a decimal.
 _NUMBER = re.compile(rf"(?<![:\d.])\b(1[0-5]|[1-9]|{'|'.join(_NUMBER_WORDS)})\b(?!\s*:)", re.IGNORECASE)
 _RATIO = re.compile(r"\b([1-9][0-9]?)\s*:\s*([1-9][0-9]?)\b")
 _DATA_URI = re.compile(r"data:image/([a-z]+);base64,")
@@ -136,14 +137,12 @@ def read_reference(data: bytes, index: int, thumbnail: int) -> Image.Image:
     if len(data) > contract.REFERENCE_BYTES:
         raise bad_request(f"images[{index}]: over 10 MB", "IMAGE_FILE_EXCEEDS_MAX_SIZE")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=contract.REFERENCE_FORMATS) as image:
-                _check_sides(*image.size, index)
-                image.draft("RGB", (thumbnail, thumbnail))
-                small = image.convert("RGB")
-                small.thumbnail((thumbnail, thumbnail))
-                return small
+        with Image.open(io.BytesIO(data), formats=contract.REFERENCE_FORMATS) as image:
+            _check_sides(*image.size, index)
+            image.draft("RGB", (thumbnail, thumbnail))
+            small = image.convert("RGB")
+            small.thumbnail((thumbnail, thumbnail))
+            return small
     except ApiError:
         raise
     except Image.DecompressionBombError:

@@ -25,9 +25,9 @@ class Fault(BaseModel):
     delay: float = Field(0.0, ge=0, le=3600, description="seconds to wait before the reply")
     drop: Drop | None = Field(
         None,
-        description="close the connection: `before_body` of the request is read, `after_body`, or `mid_reply`",
+        description="close the connection: `before_body` (unread request), `after_body` or `mid_reply`",
     )
-    billed: bool = Field(False, description="make and bill the pictures before misbehaving")
+    billed: bool = Field(default=False, description="make and bill the pictures before misbehaving")
     times: int | None = Field(
         None, ge=1, description="how many requests it strikes; 1 where no share is given"
     )

@@ -1,7 +1,6 @@
 """Running the emulator: in this process for SEEDREAM_EMULATOR=1, or as a program of its own."""
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mcp_server.emulator.app import EmulatorApp
 from mcp_server.emulator.faults import Fault
+from mcp_server.sockets import listen
 
 API_KEY = "emulator"
 """The key that the server uses towards its own embedded emulator."""
@@ -43,7 +43,7 @@ class Emulator:
             faults=tuple(faults),
         )
         # Bound here, so that the address is known, and a port in use is an error, before it serves.
-        self._socket = socket.create_server((_LOOPBACK, port), backlog=1024)
+        self._socket = listen(_LOOPBACK, port)
         self.url = f"http://{_LOOPBACK}:{self._socket.getsockname()[1]}"
 
     async def serve(self, *, task_status: anyio.abc.TaskStatus[str] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -93,7 +93,7 @@ class _QuietServer(uvicorn.Server):
 
 
 def _protocol(connections: dict[tuple[str, int], asyncio.BaseTransport]) -> type[H11Protocol]:
-    """uvicorn's protocol that also notes its connections: ASGI has no word for dropping one."""
+    """Uvicorn's protocol that also notes its connections: ASGI has no word for dropping one."""
 
     class Protocol(H11Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -4,7 +4,6 @@ import base64
 import binascii
 import io
 import re
-import warnings
 
 from PIL import Image, UnidentifiedImageError
 
@@ -13,9 +12,8 @@ from mcp_server.limits import Limits
 
 _HEAD = re.compile(r"data:(?P<type>[^;,]{0,100})(?P<parameters>(?:;[^;,]{0,100}){0,8}),", re.IGNORECASE)
 _REMEDY = "pass the image as data:image/jpeg;base64,<data> or data:image/png;base64,<data>"
-# Known by content, so that the error can say what the file is. MPO is a phone's JPEG with a second
-# picture behind the first; every JPEG reader shows the first.
-_KNOWN = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+# Known by content, so that the error can say what the file is.
+_KNOWN = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 
 def check_data_uri(uri: str, name: str, limits: Limits) -> tuple[str, str | None]:
@@ -56,11 +54,8 @@ def check_image(data: bytes, name: str, limits: Limits) -> str:
     if not data:
         raise ImageUnusable(f"{name} is empty", _REMEDY)
     try:
-        with warnings.catch_warnings():
-            # Pillow's own limit on pixels is above ours, and ours is answered in our words.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=_KNOWN) as image:
-                kind, (width, height) = (image.format or "").lower(), image.size
+        with Image.open(io.BytesIO(data), formats=_KNOWN) as image:
+            kind, (width, height) = (image.format or "").lower(), image.size
     except Image.DecompressionBombError:
         raise ImageUnusable(
             f"{name} has more than {limits.reference_max_pixels:,} pixels", "pass a smaller version of it"
@@ -68,7 +63,8 @@ def check_image(data: bytes, name: str, limits: Limits) -> str:
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, OverflowError):
         # What Pillow raises for a header it can't read; SyntaxError is its word for a broken PNG.
         raise ImageUnusable(f"{name} is not an image, or its header is damaged", _REMEDY) from None
-    kind = "jpeg" if kind == "mpo" else kind
+    if kind == "mpo":  # a phone's JPEG with a second picture behind the first, which every reader shows
+        kind = "jpeg"
     if kind not in limits.reference_formats:
         legal = " or ".join(limits.reference_formats)
         raise ImageUnusable(f"{name} is {kind} by content; the API takes {legal}", f"convert it to {legal}")

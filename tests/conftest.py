@@ -1,0 +1,115 @@
+"""Fixtures: a clean environment, an emulator, and clients in memory and over real transports."""
+
+import base64
+import io
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import anyio
+import httpx
+import pytest
+from mcp import Client
+from PIL import Image
+
+from mcp_server.emulator import Emulator
+from mcp_server.emulator.faults import Fault
+from mcp_server.generations import Generations
+from mcp_server.server import SeedreamServer
+from mcp_server.settings import Settings, read_settings
+
+KEY = "sk_live_THIS-IS-THE-SECRET"
+PREFIXES = ("SEEDREAM_", "NOVITA_")
+PROXY_AND_CA = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+ERAS = ("legacy", "2026-07-28")
+"""The SDK client's modes for the two protocol eras: the handshake, and the stateless one."""
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting, proxy or CA of whoever runs the tests."""
+    for name in list(os.environ):
+        if name.startswith(PREFIXES) or name.upper() in PROXY_AND_CA:
+            monkeypatch.delenv(name)
+    yield
+
+
+@pytest.fixture(params=ERAS)
+def era(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def make_settings(**variables: str) -> Settings:
+    """Settings with a key, and the variables given."""
+    return read_settings({"NOVITA_API_KEY": KEY} | variables)
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    """An emulator in this process, over real HTTP."""
+    instance = Emulator()
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(instance.serve)
+        yield instance
+        tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def connect(
+    *, transport: httpx.AsyncBaseTransport | None = None, mode: str = "legacy", **variables: str
+) -> AsyncIterator[Client]:
+    """A client of a server in memory, with `variables` as its environment."""
+    async with Generations(make_settings(**variables), transport=transport, sleep=no_sleep) as generations:
+        async with Client(SeedreamServer(generations), mode=mode) as client:
+            yield client
+
+
+async def no_sleep(_seconds: float) -> None:
+    """Stands in for the waiting between attempts."""
+
+
+def answering(*replies: httpx.Response | Exception) -> tuple[httpx.MockTransport, list[httpx.Request]]:
+    """A network that gives the replies in turn, the last one ever after; and the requests it got."""
+    requests: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        reply = replies[min(len(requests), len(replies) - 1)]
+        requests.append(request)
+        if isinstance(reply, Exception):
+            raise reply
+        return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
+
+    return httpx.MockTransport(handle), requests
+
+
+def pictures(*urls: str) -> httpx.Response:
+    """The API's success."""
+    return httpx.Response(200, json={"images": list(urls or ("https://cdn.example.com/a.jpg?sig=%2F%3D",))})
+
+
+def text_of(result: object) -> str:
+    """The text of a tool result's first block."""
+    return str(result.content[0].text)  # type: ignore[attr-defined]
+
+
+def image_bytes(width: int, height: int, kind: str = "JPEG", padding: int = 0) -> bytes:
+    """A real picture, with `padding` bytes behind its end."""
+    output = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(output, kind)
+    return output.getvalue() + b"\0" * padding
+
+
+def data_uri(data: bytes, label: str = "image/jpeg") -> str:
+    return f"data:{label};base64,{base64.b64encode(data).decode()}"
+
+
+def fault(**fields: object) -> Fault:
+    return Fault.model_validate(fields)

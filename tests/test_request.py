@@ -1,0 +1,153 @@
+"""The request model: cross-field rules, the wire form, and errors in our own words."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from mcp_server.limits import SEEDREAM_4_0
+from mcp_server.request import (
+    EditArguments,
+    GenerateArguments,
+    billable_images,
+    explain,
+    without_image_data,
+)
+from tests.conftest import data_uri, image_bytes
+
+URL = "https://example.com/a.png"
+
+
+def problem(model: type[GenerateArguments], **arguments: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(arguments)
+    return explain(caught.value, model).problem
+
+
+def generate(**arguments: Any) -> dict[str, Any]:
+    return GenerateArguments.model_validate({"prompt": "x"} | arguments).wire((), watermark=False)
+
+
+def test_only_documented_fields_go_out_and_the_watermark_always_does() -> None:
+    assert generate() == {
+        "prompt": "x",
+        "size": "2048x2048",
+        "sequential_image_generation": "disabled",
+        "watermark": False,
+    }
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_the_watermark_argument_wins_over_the_setting(default: bool) -> None:
+    model = GenerateArguments
+    assert model.model_validate({"prompt": "x"}).wire((), watermark=default)["watermark"] is default
+    given_one = model.model_validate({"prompt": "x", "watermark": not default})
+    assert given_one.wire((), watermark=default)["watermark"] is not default
+
+
+def test_a_batch_always_has_a_cap() -> None:
+    assert generate(sequential_image_generation="auto")["max_images"] == 4
+    assert generate(sequential_image_generation="auto", max_images=15)["max_images"] == 15
+    assert generate(sequential_image_generation="auto", max_images=1)["max_images"] == 1
+
+
+def test_one_image_needs_no_batch() -> None:
+    body = generate(max_images=1)
+    assert "max_images" not in body
+    assert billable_images(body) == 1
+
+
+@given(st.integers(1, 10), st.integers(1, 14))
+def test_references_and_results_together_are_at_most_fifteen(references: int, images: int) -> None:
+    arguments = {
+        "prompt": "x",
+        "images": [URL] * references,
+        "sequential_image_generation": "auto",
+        "max_images": images,
+    }
+    if references + images <= 15:
+        body = EditArguments.model_validate(arguments).wire((URL,) * references, watermark=False)
+        assert (len(body["images"]), billable_images(body)) == (references, images)
+    else:
+        assert problem(EditArguments, **arguments).endswith(f"max_images here: {15 - references}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({}, "prompt: is required"),
+        ({"prompt": ""}, "prompt: must not be blank"),
+        ({"prompt": " \n\t\u3000"}, "prompt: must not be blank"),
+        ({"prompt": 7}, "prompt: the wrong type or value. Legal: a string"),
+        ({"prompt": None}, "prompt: null is not a value"),
+        ({"prompt": "x", "size": None}, "size: null is not a value"),
+        ({"prompt": "x", "size": 2048}, "size: the wrong type or value. Legal: a string"),
+        ({"prompt": "x", "max_images": "3"}, "max_images: the wrong type or value. Legal: a whole number"),
+        ({"prompt": "x", "max_images": True}, "max_images: the wrong type or value"),
+        ({"prompt": "x", "max_images": 2.5}, "max_images: the wrong type or value"),
+        ({"prompt": "x", "max_images": float("inf")}, "max_images: the wrong type or value"),
+        ({"prompt": "x", "max_images": 0}, "max_images: 0 is out of range. Legal: 1 to 15"),
+        ({"prompt": "x", "max_images": 16}, "max_images: 16 is out of range. Legal: 1 to 15"),
+        ({"prompt": "x", "max_images": 2}, 'Set sequential_image_generation to "auto"'),
+        ({"prompt": "x", "watermark": "true"}, "watermark: the wrong type or value. Legal: true or false"),
+        ({"prompt": "x", "preview": 1}, "preview: the wrong type or value"),
+        ({"prompt": "x", "sequential_image_generation": "on"}, "Legal: \"disabled\" or \"auto\""),
+        ({"prompt": "x", "n": 3}, "n: no such argument. Legal: prompt, size"),
+        ({"prompt": "x", "watermrak": True}, "Did you mean watermark?"),
+        ({"prompt": "x", "x" * 300: 1}, "one of the arguments: no such argument"),
+        ({"prompt": "x", "images": [URL]}, "images: no such argument"),
+    ],
+)
+def test_a_wrong_argument_is_answered_by_its_name_and_what_is_legal(
+    arguments: dict[str, Any], says: str
+) -> None:
+    assert says in problem(GenerateArguments, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (None, "images: null"),
+        ([], "images: 0 given. Legal: 1 to 10"),
+        ([URL] * 11, "images: 11 given. Legal: 1 to 10"),
+        (URL, "images: the wrong type or value. Legal: an array of strings"),
+        ([URL, 3], "images.1: the wrong type or value. Legal: a string"),
+        ([URL, " "], "images: entry [1] is blank"),
+    ],
+)
+def test_wrong_references_are_counted_and_named(images: Any, says: str) -> None:
+    assert says in problem(EditArguments, prompt="x", images=images)
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    told = problem(GenerateArguments, prompt="", size="1x1", foo=1, watermark="no")
+    assert all(name in told for name in ("prompt:", "size:", "foo:", "watermark:"))
+
+
+def test_an_edit_takes_at_most_fourteen_images() -> None:
+    assert "Legal: 1 to 14" in problem(EditArguments, prompt="x", images=[URL], max_images=15)
+
+
+def test_an_integral_float_is_an_integer_as_json_schema_has_it() -> None:
+    assert generate(sequential_image_generation="auto", max_images=3.0)["max_images"] == 3
+
+
+def test_a_long_prompt_is_a_warning() -> None:
+    assert GenerateArguments.model_validate({"prompt": "word " * 600}).warnings() == []
+    (warning,) = GenerateArguments.model_validate({"prompt": "word " * 10_000}).warnings()
+    assert "10,000 words" in warning
+
+
+def test_what_was_requested_is_shown_without_image_data() -> None:
+    uri = data_uri(image_bytes(64, 64))
+    shown = without_image_data({"prompt": "p" * 9_000, "images": [URL, uri], "size": "2K"})
+    assert shown["images"][0] == URL
+    assert shown["images"][1].startswith("data:image/jpeg;base64,… (")
+    assert len(shown["prompt"]) < 4_100
+    assert shown["size"] == "2K"
+
+
+def test_the_defaults_are_the_models() -> None:
+    assert GenerateArguments.model_fields["size"].default == SEEDREAM_4_0.default_size

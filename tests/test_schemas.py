@@ -1,0 +1,158 @@
+"""The published schemas: snapshots, the lint, the byte budget, and that they tell the truth."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mcp.types import Tool
+from pydantic import ValidationError
+
+from mcp_server.limits import SEEDREAM_4_0 as LIMITS
+from mcp_server.request import EditArguments, GenerateArguments
+from mcp_server.schemas import input_schema
+from tests.conftest import connect
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+BUDGET = 7 * 1024
+FORBIDDEN = re.compile(
+    r"^(oneOf|anyOf|allOf|not|if|then|else|dependent.*|\$ref|\$defs|definitions|const|format|uniqueItems|"
+    r"exclusiveM.*|null)$"
+)
+GENERATE = input_schema(LIMITS, watermark=False, edit=False)
+EDIT = input_schema(LIMITS, watermark=False, edit=True)
+
+pytestmark = pytest.mark.anyio
+
+
+async def listed() -> list[Tool]:
+    async with connect() as client:
+        return (await client.list_tools()).tools
+
+
+async def test_the_schemas_are_as_they_were() -> None:
+    for tool in await listed():
+        path = SNAPSHOTS / f"{tool.name}.json"
+        now = tool.model_dump(by_alias=True, exclude_none=True, mode="json")
+        if os.environ.get("UPDATE_SNAPSHOTS"):
+            path.write_text(json.dumps(now, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        assert now == json.loads(path.read_text(encoding="utf-8")), "UPDATE_SNAPSHOTS=1 accepts the change"
+
+
+async def test_there_are_two_tools_with_honest_annotations() -> None:
+    tools = await listed()
+    assert [tool.name for tool in tools] == ["generate_image", "edit_image"]
+    for tool in tools:
+        hints = tool.annotations
+        assert hints is not None
+        assert hints.open_world_hint is True
+        assert not (hints.read_only_hint or hints.destructive_hint or hints.idempotent_hint)
+
+
+async def test_all_tools_together_stay_within_the_byte_budget() -> None:
+    async with connect() as client:
+        result = await client.list_tools()
+    size = len(json.dumps(result.model_dump(by_alias=True, exclude_none=True, mode="json")).encode())
+    assert size <= BUDGET, f"tools/list takes {size} bytes"
+
+
+def nodes(schema: Any) -> list[dict[str, Any]]:
+    """Every schema inside `schema`, itself included; names of properties are not keywords."""
+    if not isinstance(schema, dict):
+        return []
+    inner = [*schema.get("properties", {}).values(), schema.get("items")]
+    return [schema, *(node for part in inner for node in nodes(part))]
+
+
+async def test_the_input_schemas_are_flat_and_use_nothing_that_a_host_refuses() -> None:
+    for tool in await listed():
+        for node in nodes(tool.input_schema):
+            assert not [key for key in node if FORBIDDEN.match(key)]
+            assert isinstance(node["type"], str)
+        assert tool.input_schema["type"] == "object"
+        assert tool.input_schema["additionalProperties"] is False
+        for schema in tool.input_schema["properties"].values():
+            assert schema["type"] in ("string", "integer", "boolean", "array")
+            assert schema["description"]
+            assert set(schema) <= {
+                *("type", "description", "default", "enum", "pattern", "items", "minLength"),
+                *("minimum", "maximum", "minItems", "maxItems"),
+            }
+            if schema["type"] == "array":
+                assert schema["items"] == {"type": "string"}
+            if "enum" in schema:
+                assert schema["type"] == "string"
+            if "pattern" in schema:
+                assert schema["pattern"].startswith("^")
+                assert schema["pattern"].endswith("$")
+                assert "(?" not in schema["pattern"]
+
+
+async def test_the_output_schemas_are_plain_too() -> None:
+    for tool in await listed():
+        assert tool.output_schema is not None
+        for node in nodes(tool.output_schema):
+            assert not [key for key in node if FORBIDDEN.match(key)]
+            assert isinstance(node["type"], str)
+
+
+async def test_every_limit_is_in_a_description_too() -> None:
+    generate, edit = (tool.input_schema["properties"] for tool in await listed())
+    size = generate["size"]["description"]
+    for said in ("1K, 2K, 4K", "1,048,576", "16,777,216", "1:16 to 16:1", *LIMITS.recommended_sizes.values()):
+        assert said in size
+    assert "600" in generate["prompt"]["description"]
+    assert "1 to 15" in generate["max_images"]["description"]
+    assert "1 to 14" in edit["max_images"]["description"]
+    assert "at most 15" in edit["max_images"]["description"]
+    for said in ("1 to 10", "10 MB", "36,000,000", "over 14 px", "1:3 to 3:1", "jpeg or png"):
+        assert said in edit["images"]["description"]
+
+
+json_values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 20),
+    st.floats(0, 16),
+    st.text(max_size=6),
+    st.sampled_from(["auto", "disabled", "2K", "2048x2048", "100x100", "https://example.com/a.png"]),
+    st.lists(st.sampled_from(["https://example.com/a.png", "x", 3]), max_size=12),
+)
+names = st.sampled_from([*EDIT["properties"], "extra"])
+
+
+@settings(max_examples=400)
+@given(st.dictionaries(names, json_values), st.booleans())
+def test_what_the_schema_refuses_the_server_refuses(arguments: dict[str, Any], edit: bool) -> None:
+    """Nothing that a host would have kept back can cost money: the schema is no decoration."""
+    model = EditArguments if edit else GenerateArguments
+    # null and size have laxer readings in the schema's letter than in a host's; both are tested above.
+    try:
+        jsonschema.validate(arguments, EDIT if edit else GENERATE)
+    except jsonschema.ValidationError as error:
+        if error.json_path == "$.size" and error.validator == "pattern":
+            return
+        with pytest.raises(ValidationError):
+            model.model_validate(arguments)
+
+
+@settings(max_examples=400)
+@given(
+    st.fixed_dictionaries(
+        {"prompt": st.text("ab", min_size=1)},
+        optional={
+            "size": st.sampled_from(["1K", "2k", *LIMITS.recommended_sizes.values()]),
+            "sequential_image_generation": st.just("auto"),
+            "watermark": st.booleans(),
+            "preview": st.booleans(),
+        },
+    )
+)
+def test_what_the_schema_and_the_cross_field_rules_allow_the_server_takes(arguments: dict[str, Any]) -> None:
+    jsonschema.validate(arguments, GENERATE)
+    GenerateArguments.model_validate(arguments)
