@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-INTERVAL_SECONDS = 3.0
+BEAT_SECONDS = 3.0
 """Between two heartbeats; hosts are promised at most 5 s."""
 
 Report = Callable[[float, float | None, str | None], Awaitable[None]]
@@ -13,7 +13,7 @@ Report = Callable[[float, float | None, str | None], Awaitable[None]]
 
 
 @asynccontextmanager
-async def heartbeat(report: Report, what: str, interval: float = INTERVAL_SECONDS) -> AsyncIterator[None]:
+async def heartbeat(report: Report, what: str, interval: float) -> AsyncIterator[None]:
     """Report progress at once and every `interval` seconds until the block ends.
 
     The progress is the seconds waited, so it always rises; there is no total, since nobody knows it.
@@ -23,7 +23,7 @@ async def heartbeat(report: Report, what: str, interval: float = INTERVAL_SECOND
     async def beat() -> None:
         while True:
             waited = anyio.current_time() - started
-            await report(round(waited, 1), None, f"{what}: {waited:.0f} s")
+            await report(round(waited, 3), None, f"{what}: {waited:.0f} s")
             await anyio.sleep(interval)
 
     failure: Exception | None = None

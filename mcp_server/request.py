@@ -114,6 +114,15 @@ class GenerateArguments(ArgModelBase):
         advice = f"the API advises at most {ADVISED_PROMPT_WORDS} and may ignore details of a longer one"
         return [f"The prompt has {words:,} words; {advice}."]
 
+    def shortfall(self, made: int) -> list[str]:
+        """A warning where fewer images were made than the caller asked for; that is no error."""
+        if made >= (self.max_images or 1):
+            return []
+        return [
+            f"{made} of up to {self.max_images} images came back: the model decides by the prompt, and only "
+            "those made are billed. To get more, name their number in the prompt."
+        ]
+
 
 class EditArguments(GenerateArguments):
     """The arguments of `edit_image`: those of `generate_image`, and the references."""

@@ -47,15 +47,8 @@ def success(
     """The result of a call that made pictures. `previews` are by index from 0."""
     body, urls = generation.body, generation.urls
     expires = generation.created + LINK_LIFE
-    said = list(warnings)
-    asked = int(body.get("max_images", 1))
-    if len(urls) < asked:
-        said.append(
-            f"{len(urls)} of up to {asked} images came back, which is normal: the model decides by the "
-            "prompt. Only those made are billed. To get more, name their number in the prompt."
-        )
     content: list[ContentBlock] = [
-        TextContent(type="text", text=_text(generation, model, said, expires, previewed=bool(previews)))
+        TextContent(type="text", text=_text(generation, model, warnings, expires, previewed=bool(previews)))
     ]
     if links:
         content += [_link(url, number, len(urls), expires, body) for number, url in enumerate(urls, 1)]
@@ -72,7 +65,7 @@ def success(
             _image(number, url, expires, previews.get(number - 1)) for number, url in enumerate(urls, 1)
         ],
         "requested": {"model": model, **without_image_data(body)},
-        "warnings": said,
+        "warnings": list(warnings),
         "recovered": False,
         "emulated": generation.emulated,
         "usage": {"images": len(urls), "images_today": generation.images_today},

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from mcp_server import __version__, results, schemas
 from mcp_server.errors import Internal, InvalidArgument, SeedreamError
 from mcp_server.generations import Generations
-from mcp_server.progress import heartbeat
+from mcp_server.progress import BEAT_SECONDS, heartbeat
 from mcp_server.references import check_references
 from mcp_server.request import EditArguments, GenerateArguments, billable_images, explain
 
@@ -27,14 +27,14 @@ NAME = "mcp-server-seedream"
 class SeedreamServer(MCPServer[Any]):
     """`MCPServer`, whose tool failures are texts of ours: `[code] …`, what to do, who, billed or not."""
 
-    def __init__(self, generations: Generations) -> None:
+    def __init__(self, generations: Generations, *, beat_seconds: float = BEAT_SECONDS) -> None:
         super().__init__(
             NAME,
             title="Seedream images",
             version=__version__,
             instructions=schemas.INSTRUCTIONS,
             log_level="WARNING",
-            tools=[_tool(model, generations) for model in (GenerateArguments, EditArguments)],
+            tools=[_tool(model, generations, beat_seconds) for model in (GenerateArguments, EditArguments)],
         )
 
     async def call_tool(
@@ -64,12 +64,12 @@ class SeedreamServer(MCPServer[Any]):
             )
 
 
-def _tool(model: type[GenerateArguments], generations: Generations) -> Tool:
+def _tool(model: type[GenerateArguments], generations: Generations, beat_seconds: float) -> Tool:
     """The tool that takes `model`. Built by hand: the SDK would drop unknown arguments in silence."""
     settings, edit = generations.settings, issubclass(model, EditArguments)
     describe = schemas.edit_description if edit else schemas.generate_description
     return Tool(
-        fn=partial(_call, generations),
+        fn=partial(_call, generations, beat_seconds),
         name="edit_image" if edit else "generate_image",
         title="Edit images" if edit else "Generate images",
         description=describe(settings.limits),
@@ -82,18 +82,22 @@ def _tool(model: type[GenerateArguments], generations: Generations) -> Tool:
 
 
 async def _call(
-    generations: Generations, *, arguments: GenerateArguments, context: Context[Any, Any]
+    generations: Generations,
+    beat_seconds: float,
+    *,
+    arguments: GenerateArguments,
+    context: Context[Any, Any],
 ) -> CallToolResult:
     """A call of either tool, from checked arguments to the result."""
     try:
-        return await _generate(generations, arguments, context)
+        return await _generate(generations, beat_seconds, arguments, context)
     except SeedreamError as error:
         logger.info("call failed: %s", error.code)
         return results.failure(error)
 
 
 async def _generate(
-    generations: Generations, arguments: GenerateArguments, context: Context[Any, Any]
+    generations: Generations, beat_seconds: float, arguments: GenerateArguments, context: Context[Any, Any]
 ) -> CallToolResult:
     settings = generations.settings
     references = await check_references(
@@ -104,13 +108,14 @@ async def _generate(
     most = billable_images(body)
     what = f"Waiting for {'1 image' if most == 1 else f'up to {most} images'}"
     warnings = [*arguments.warnings(), *references.warnings]
-    async with heartbeat(context.report_progress, what):
+    async with heartbeat(context.report_progress, what, beat_seconds):
         generation = await generations.generate(body)
         previews, troubles = await generations.previews(generation) if arguments.preview else ({}, [])
+    warnings += [*arguments.shortfall(len(generation.urls)), *troubles]
     return results.success(
         generation,
         settings.model,
-        [*warnings, *troubles],
+        warnings,
         links=results.links_wanted(settings.resource_links, _client_name(context)),
         previews=previews,
     )

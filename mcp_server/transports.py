@@ -1,11 +1,15 @@
 """stdio, Streamable HTTP and SSE: one server, one `Generations`, whatever the transport's lifespans do."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from mcp_server.generations import Generations
 from mcp_server.server import SeedreamServer
 from mcp_server.settings import Settings, is_loopback
 from mcp_server.sockets import listen
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +62,7 @@ async def serve_http(settings: Settings, host: str, port: int, *, streamable: bo
             )
             path = "/mcp"
         config = uvicorn.Config(
-            app,
+            _one_reply(app),
             log_config=None,
             access_log=False,
             ws="none",
@@ -67,3 +71,26 @@ async def serve_http(settings: Settings, host: str, port: int, *, streamable: bo
         shown = f"[{host}]" if ":" in host else host
         logger.info("listening on http://%s:%d%s", shown, port, path)
         await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _one_reply(app: "ASGIApp") -> "ASGIApp":
+    """`app`, with the start of a second reply to the same request dropped, so that its end ends the first.
+
+    The SDK's SSE endpoint answers once more, with nothing, when its stream ends; at a shutdown, with the
+    client still there, the web server would log that as an error with a traceback.
+    """
+
+    async def guarded(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        started = False
+
+        async def send_once(message: "Message") -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                if started:
+                    return
+                started = True
+            await send(message)
+
+        await app(scope, receive, send_once)
+
+    return guarded

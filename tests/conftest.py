@@ -3,8 +3,10 @@
 import base64
 import io
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 import httpx
@@ -24,8 +26,6 @@ PROXY_AND_CA = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_
 
 ERAS = ("legacy", "2026-07-28")
 """The SDK client's modes for the two protocol eras: the handshake, and the stateless one."""
-
-Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @pytest.fixture
@@ -113,3 +113,33 @@ def data_uri(data: bytes, label: str = "image/jpeg") -> str:
 
 def fault(**fields: object) -> Fault:
     return Fault.model_validate(fields)
+
+
+def child_environment(**variables: str) -> dict[str, str]:
+    """The environment of a server process that a test starts."""
+    return {**os.environ, "NOVITA_API_KEY": KEY, "PYTHONUNBUFFERED": "1"} | variables
+
+
+@contextmanager
+def running(*arguments: str, wait_for: str, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """`mcp-server-seedream` with `arguments`: the URL in the first line that has `wait_for`, the process."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mcp_server", *arguments],
+        env=child_environment(**variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if wait_for in line:
+                yield line.split()[-1], process
+                break
+        else:
+            pytest.fail(f"the process ended with {process.wait()}")
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()

@@ -120,7 +120,10 @@ def test_what_is_no_image_is_refused_without_repeating_it(uri: str) -> None:
     assert uri.partition(",")[2][:10] not in caught.value.text() or len(uri) < 30
 
 
-@given(st.binary(max_size=400), st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0"]))
+@given(
+    st.binary(max_size=400),
+    st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0"]),
+)
 def test_no_bytes_make_the_check_fail_in_any_other_way(data: bytes, start: bytes) -> None:
     try:
         check(start + data)
@@ -219,7 +222,9 @@ async def test_each_entry_is_checked_in_order_and_urls_stay_byte_exact() -> None
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("entry", ["ftp://example.com/a.png", "javascript:alert(1)", "s3://b/k", "iVBORw0KGgo="])
+@pytest.mark.parametrize(
+    "entry", ["ftp://example.com/a.png", "javascript:alert(1)", "s3://b/k", "iVBORw0KGgo="]
+)
 async def test_another_scheme_is_refused_with_what_to_pass_instead(entry: str) -> None:
     with pytest.raises(ImageUnusable, match=r"images\[1\] is neither") as caught:
         await check_references(("https://example.com/a.png", entry), LIMITS, loopback_ok=False)

@@ -93,7 +93,7 @@ def test_references_and_results_together_are_at_most_fifteen(references: int, im
         ({"prompt": "x", "max_images": 2}, 'Set sequential_image_generation to "auto"'),
         ({"prompt": "x", "watermark": "true"}, "watermark: the wrong type or value. Legal: true or false"),
         ({"prompt": "x", "preview": 1}, "preview: the wrong type or value"),
-        ({"prompt": "x", "sequential_image_generation": "on"}, "Legal: \"disabled\" or \"auto\""),
+        ({"prompt": "x", "sequential_image_generation": "on"}, 'Legal: "disabled" or "auto"'),
         ({"prompt": "x", "n": 3}, "n: no such argument. Legal: prompt, size"),
         ({"prompt": "x", "watermrak": True}, "Did you mean watermark?"),
         ({"prompt": "x", "x" * 300: 1}, "one of the arguments: no such argument"),

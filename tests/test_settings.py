@@ -54,7 +54,13 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_and_not_the_value(nam
 
 @pytest.mark.parametrize(
     "url",
-    ["http://127.0.0.1:8787", "http://localhost:8787/", "http://[::1]:8787", "https://api.ppio.com", "https://h/p"],
+    [
+        "http://127.0.0.1:8787",
+        "http://localhost:8787/",
+        "http://[::1]:8787",
+        "https://api.ppio.com",
+        "https://h/p",
+    ],
 )
 def test_https_anywhere_and_http_on_loopback_are_taken(url: str) -> None:
     assert read_settings({"NOVITA_BASE_URL": url}).base_url == url.rstrip("/")
