@@ -19,7 +19,7 @@ _NUMBER_WORDS = (
     *("nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen"),
 )
 # Not the parts of a ratio (4:3) or of a decimal.
-_NUMBER = re.compile(rf"(?<![:\d.])\b(1[0-5]|[1-9]|{'|'.join(_NUMBER_WORDS)})\b(?!\s*:)", re.IGNORECASE)
+_NUMBER = re.compile(rf"(?<![:\d.])\b(1[0-5]|[1-9]|{'|'.join(_NUMBER_WORDS)})\b(?!\s*:|\.\d)", re.IGNORECASE)
 _RATIO = re.compile(r"\b([1-9][0-9]?)\s*:\s*([1-9][0-9]?)\b")
 _DATA_URI = re.compile(r"data:image/([a-z]+);base64,")
 

@@ -1,0 +1,70 @@
+"""The command line: what is run, and the exit codes."""
+
+import logging
+
+import pytest
+
+from mcp_server import __version__
+from mcp_server.cli import configure_logging, main, parser
+from mcp_server.demo import run_demo
+from mcp_server.sockets import listen
+
+
+def test_without_a_command_it_serves_stdio() -> None:
+    assert vars(parser().parse_args(["serve"])) == {
+        "command": "serve",
+        "transport": "stdio",
+        "host": "127.0.0.1",
+        "port": 8000,
+    }
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert __version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--transport", "carrier-pigeon"],
+        ["serve", "--port", "70000"],
+        ["serve", "--port", "x"],
+        ["emulator", "--latency", "-1"],
+        ["nonsense"],
+        ["emulator", "--fault", "{"],
+        ["emulator", "--fault", "{}"],
+    ],
+)
+def test_wrong_usage_exits_with_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as stopped:
+        code = int(str(stopped.code))
+    assert code == 2
+    assert capsys.readouterr().err
+
+
+def test_an_emulator_on_a_port_in_use_exits_with_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        assert main(["emulator", "--port", str(taken.getsockname()[1])]) == 1
+    assert "can't listen" in capsys.readouterr().err
+
+
+def test_only_our_own_lines_are_logged_below_a_warning() -> None:
+    configure_logging("DEBUG")
+    assert logging.getLogger("mcp_server").isEnabledFor(logging.DEBUG)
+    assert not logging.getLogger("mcp.server").isEnabledFor(logging.INFO)
+    assert not logging.getLogger("httpcore").isEnabledFor(logging.INFO)
+
+
+def test_the_demo_calls_both_tools_and_saves_five_pictures(
+    tmp_path: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_demo(str(tmp_path), latency=0.2) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("->") == 5
+    assert "Waiting for up to 3 images" in printed
+    assert f"5 pictures in {tmp_path}" in printed
