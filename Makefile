@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench format pins clean
+.PHONY: demo test check bench format readme pins clean
 .DEFAULT_GOAL := test
 
 # The pins and this package (editable). No build isolation: the build backend is pinned too.
@@ -24,7 +24,7 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	COVERAGE_PROCESS_START=pyproject.toml $(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -34,6 +34,10 @@ bench: .venv/installed
 format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The generated tables of the README.
+readme: .venv/installed
+	$(BIN)/python -m tests.readme
 
 # Anew from pyproject.toml; --universal, so that one file holds for every platform and Python.
 pins: .venv/installed

@@ -118,10 +118,9 @@ class GenerateArguments(ArgModelBase):
         """A warning where fewer images were made than the caller asked for; that is no error."""
         if made >= (self.max_images or 1):
             return []
-        return [
-            f"{made} of up to {self.max_images} images came back: the model decides by the prompt, and only "
-            "those made are billed. To get more, name their number in the prompt."
-        ]
+        advice = "To get more, name their number in the prompt."
+        why = "the model decides by the prompt, and only those made are billed"
+        return [f"{made} of up to {self.max_images} images came back: {why}. {advice}"]
 
 
 class EditArguments(GenerateArguments):

@@ -34,12 +34,11 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting, proxy or CA of whoever runs the tests."""
     for name in list(os.environ):
         if name.startswith(PREFIXES) or name.upper() in PROXY_AND_CA:
             monkeypatch.delenv(name)
-    yield
 
 
 @pytest.fixture(params=ERAS)

@@ -216,7 +216,7 @@ NOT_SENT = {
 }
 
 
-@pytest.mark.parametrize("kind", sorted(all_subclasses(httpx.RequestError), key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", sorted(all_subclasses(httpx.RequestError), key=repr))
 async def test_every_exception_of_httpx_is_mapped(kind: type[httpx.RequestError]) -> None:
     error, made = await failure(kind(f"proxy http://user:{KEY}@proxy failed"))
     if kind in NOT_SENT:

@@ -135,6 +135,6 @@ def test_the_wire_has_only_fields_that_the_emulator_knows_and_it_takes_them() ->
 
 
 def test_path_and_defaults_agree() -> None:
-    assert contract.PATH == LIMITS.path
-    assert contract.DEFAULT_SIZE == LIMITS.default_size
+    assert LIMITS.path == contract.PATH
+    assert LIMITS.default_size == contract.DEFAULT_SIZE
     assert we_take(GenerateArguments)["sequential_image_generation"] == contract.DEFAULT_MODE  # type: ignore[index]

@@ -10,7 +10,7 @@ import httpx
 import jsonschema
 import pytest
 from mcp import Client
-from mcp.types import ImageContent, Implementation, ResourceLink, TextContent
+from mcp.types import Implementation, ResourceLink, TextContent
 
 from mcp_server import results
 from mcp_server.generations import Generations

@@ -67,11 +67,12 @@ async def test_bad_calls_are_answered_and_the_process_lives_on(emulator: Emulato
     url = "https://example.com/a.png"
     too_large = data_uri(image_bytes(64, 64, padding=15 * 1024**2))
     async with Client(stdio(NOVITA_BASE_URL=emulator.url)) as client:
-        for tool, arguments, code in [
+        wrong: list[tuple[str, dict[str, Any], str]] = [
             ("generate_image", {"prompt": "  "}, "invalid_argument"),
             ("edit_image", {"prompt": "x", "images": [url] * 11}, "invalid_argument"),
             ("edit_image", {"prompt": "x", "images": [too_large]}, "image_unusable"),
-        ]:
+        ]
+        for tool, arguments, code in wrong:
             result = await client.call_tool(tool, arguments)
             assert result.is_error
             assert text_of(result).startswith(f"[{code}]")

@@ -1,0 +1,89 @@
+"""The generated parts of the README. `make readme` writes them; a test holds the file to them."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from mcp_server import emulator
+from mcp_server.emulator.faults import Fault
+from mcp_server.limits import SEEDREAM_4_0
+from mcp_server.schemas import input_schema
+from mcp_server.settings import Settings
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def tools() -> str:
+    """A row for each argument of the tools."""
+    edit = input_schema(SEEDREAM_4_0, watermark=False, edit=True)
+    generate = input_schema(SEEDREAM_4_0, watermark=False, edit=False)
+    lines = ["`generate_image` makes pictures from words; `edit_image` from words and reference images.", ""]
+    lines += ["| argument | type | default | meaning |", "|---|---|---|---|"]
+    for name, schema in edit["properties"].items():
+        kind = " or ".join(f'`"{value}"`' for value in schema.get("enum", ())) or schema["type"]
+        default = "required" if name in edit["required"] else _code(schema.get("default"))
+        shown = f"`{name}`" + ("" if name in generate["properties"] else " (`edit_image`)")
+        meaning = schema["description"]
+        if name == "max_images":
+            meaning = meaning.replace("1 to 14", "1 to 15 (`edit_image`: 1 to 14)")
+        lines.append(f"| {shown} | {kind} | {default} | {_cell(meaning)} |")
+    return "\n".join(lines)
+
+
+def settings() -> str:
+    """A row for each environment variable."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for field in Settings.model_fields.values():
+        default = None if field.default is PydanticUndefined else field.default
+        lines.append(f"| `{field.alias}` | {_code(default)} | {_cell(field.description or '')} |")
+    return "\n".join(lines)
+
+
+def faults() -> str:
+    """A row for each field of a fault."""
+    lines = ["| field of a fault | meaning |", "|---|---|"]
+    for name, field in Fault.model_fields.items():
+        lines.append(f"| `{name}` | {_cell(field.description or '')} |")
+    return "\n".join(lines)
+
+
+def not_emulated() -> str:
+    """The list in the emulator's docstring."""
+    doc = inspect.getdoc(emulator) or ""
+    return doc.partition("What it does not emulate:")[2].strip()
+
+
+def written(text: str) -> str:
+    """`text`, the README, with every generated part as the code has it."""
+    parts: Mapping[str, Callable[[], str]] = {
+        "tools": tools,
+        "settings": settings,
+        "faults": faults,
+        "not emulated": not_emulated,
+    }
+    for name, make in parts.items():
+        pattern = rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)"
+        fresh = make().replace("\\", r"\\")
+        text, count = re.subn(pattern, rf"\1\n{fresh}\n\n\2", text, flags=re.DOTALL)
+        if count != 1:
+            raise ValueError(f"the README has no place for {name!r}")
+    return text
+
+
+def _code(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    README.write_text(written(README.read_text("utf-8")), "utf-8")
