@@ -125,7 +125,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     except OSError as error:
         print(f"mcp-server-seedream: can't listen: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
-    return 0
+    return 0  # pragma: no cover - uvicorn ends the process by the signal that stopped it
 
 
 def _emulator(arguments: argparse.Namespace) -> int:

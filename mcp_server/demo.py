@@ -7,8 +7,8 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ async def _call(client: Client, target: Path, tool: str, arguments: dict[str, An
     with _timed("answered"):
         result = await client.call_tool(tool, arguments, progress_callback=show)
     if result.is_error or not isinstance(result.structured_content, dict):
-        raise SystemExit(f"the call failed: {result.content}")
+        raise SystemExit(f"the call failed: {result.content}")  # pragma: no cover - a broken install
     urls = [image["url"] for image in result.structured_content["images"]]
     async with httpx.AsyncClient(trust_env=False) as http:
         with _timed("saved"):
@@ -85,26 +85,21 @@ async def _emulator(latency: float) -> AsyncIterator[str]:
         *("-m", "mcp_server", "emulator", "--port", "0", "--latency", str(latency)),
         stdout=asyncio.subprocess.PIPE,
     )
+    assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
     try:
-        line = (await process.stdout.readline()).decode() if process.stdout else ""
+        line = (await process.stdout.readline()).decode()
         if "http://" not in line:
-            raise SystemExit("the emulator did not start")
+            raise SystemExit("the emulator did not start")  # pragma: no cover - a broken install
         yield line.split()[-1]
     finally:
-        if process.returncode is None:
+        with suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
 
 
-class _timed:  # noqa: N801 - read as a statement
-    """`with _timed("step"):` prints the step with the time that it took."""
-
-    def __init__(self, step: str) -> None:
-        self._step = step
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, kind: object, _error: object, _trace: object) -> None:
-        if kind is None:
-            print(f"  [{time.perf_counter() - self._started:5.2f} s] {self._step}")
+@contextmanager
+def _timed(step: str) -> Iterator[None]:
+    """Print the step with the time that the block took."""
+    started = time.perf_counter()
+    yield
+    print(f"  [{time.perf_counter() - started:5.2f} s] {step}")

@@ -1,9 +1,8 @@
 """Heartbeats while a call waits: many hosts give up on a call that stays silent."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-
-import anyio
 
 BEAT_SECONDS = 3.0
 """Between two heartbeats; hosts are promised at most 5 s."""
@@ -18,21 +17,19 @@ async def heartbeat(report: Report, what: str, interval: float) -> AsyncIterator
 
     The progress is the seconds waited, so it always rises; there is no total, since nobody knows it.
     """
-    started = anyio.current_time()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
 
     async def beat() -> None:
         while True:
-            waited = anyio.current_time() - started
+            waited = loop.time() - started
             await report(round(waited, 3), None, f"{what}: {waited:.0f} s")
-            await anyio.sleep(interval)
+            await asyncio.sleep(interval)
 
-    failure: Exception | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(beat)
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - carried out of the group, which would wrap it
-            failure = error
-        tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+    # A task rather than a task group: what the block raises must come out as it is, and a reader that
+    # holds up the reports must not hold up the call.
+    beating = loop.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()

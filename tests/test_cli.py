@@ -6,7 +6,6 @@ import pytest
 
 from mcp_server import __version__
 from mcp_server.cli import configure_logging, main, parser
-from mcp_server.demo import run_demo
 from mcp_server.sockets import listen
 
 
@@ -63,7 +62,7 @@ def test_only_our_own_lines_are_logged_below_a_warning() -> None:
 def test_the_demo_calls_both_tools_and_saves_five_pictures(
     tmp_path: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_demo(str(tmp_path), latency=0.2) == 0
+    assert main(["demo", "--folder", str(tmp_path), "--latency", "0.2"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("->") == 5
     assert "Waiting for up to 3 images" in printed

@@ -1,8 +1,10 @@
 """The emulator over real HTTP: every rule, batches, links, pictures, faults, its page."""
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -216,6 +218,37 @@ async def test_references_by_its_own_link_by_url_and_by_data_uri_show_in_the_pic
     assert recent["references"] == 3
 
 
+async def test_a_signed_link_beyond_the_pictures_made_leads_nowhere(
+    http: httpx.AsyncClient, emulator: Emulator
+) -> None:
+    await generate(http)
+    (record,) = emulator.app.store.recent(1)
+    assert (await http.get(emulator.app.store.link(emulator.url, record, 2))).status_code == 404
+
+
+async def test_a_reference_of_more_than_ten_megabytes_is_not_downloaded_to_its_end(
+    http: httpx.AsyncClient,
+) -> None:
+    sent = 0
+
+    async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n")
+        with suppress(OSError):
+            while True:
+                writer.write(b"\0" * 2**16)
+                await writer.drain()
+                sent += 2**16
+        writer.close()
+
+    server = await asyncio.start_server(endless, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.png"
+    reply = await http.post(PATH, json={"prompt": "x", "images": [url]}, headers=KEY)
+    server.close()
+    assert reply.json()["reason"] == "IMAGE_FILE_EXCEEDS_MAX_SIZE"
+    assert sent < 40 * 2**20
+
+
 async def test_a_link_to_no_picture_is_no_reference(http: httpx.AsyncClient, emulator: Emulator) -> None:
     reply = await http.post(
         PATH, json={"prompt": "x", "images": [f"{emulator.url}/pictures/x/y.jpg?z"]}, headers=KEY
@@ -272,6 +305,7 @@ async def test_a_share_of_calls_fails_until_faults_are_cleared(http: httpx.Async
     await http.post("/_emulator/faults", json={"status": 500, "share": 0.5})
     codes = [(await http.post(PATH, json={"prompt": "x"}, headers=KEY)).status_code for _ in range(40)]
     assert 5 < codes.count(500) < 35
+    assert len((await http.get("/_emulator/faults")).json()) == 1
     assert (await http.delete("/_emulator/faults")).json() == []
     assert (await http.post(PATH, json={"prompt": "x"}, headers=KEY)).status_code == 200
 

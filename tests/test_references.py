@@ -1,6 +1,7 @@
 """References: every documented rule, from the bytes; and URLs that the API can't reach."""
 
 import base64
+import io
 import struct
 import zlib
 from contextlib import suppress
@@ -8,6 +9,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from mcp_server.errors import ImageUnusable
 from mcp_server.limits import SEEDREAM_4_0 as LIMITS
@@ -88,7 +90,11 @@ def test_jpg_and_upper_case_become_jpeg_in_silence(label: str) -> None:
 
 
 def test_a_phones_multi_picture_jpeg_is_a_jpeg() -> None:
-    assert check(image_bytes(64, 64, "MPO"), "image/jpeg")[0].startswith("data:image/jpeg;")
+    output = io.BytesIO()
+    picture = Image.new("RGB", (64, 64))
+    picture.save(output, "MPO", save_all=True, append_images=[picture])
+    assert Image.open(io.BytesIO(output.getvalue())).format == "MPO"
+    assert check(output.getvalue(), "image/jpeg")[0].startswith("data:image/jpeg;")
 
 
 def test_wrapped_base64_is_unwrapped() -> None:

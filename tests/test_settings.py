@@ -68,8 +68,14 @@ def test_https_anywhere_and_http_on_loopback_are_taken(url: str) -> None:
 
 def test_values_are_read_in_the_usual_spellings() -> None:
     settings = read_settings(
-        {"SEEDREAM_EMULATOR": "1", "SEEDREAM_WATERMARK": "true", "SEEDREAM_LOG_LEVEL": "debug"}
+        {
+            "SEEDREAM_EMULATOR": "1",
+            "SEEDREAM_WATERMARK": "true",
+            "SEEDREAM_LOG_LEVEL": "debug",
+            "SEEDREAM_MODEL": " seedream-4.0 ",
+        }
     )
+    assert settings.limits.path == "/v3/seedream-4.0"
     assert settings.emulator
     assert settings.watermark
     assert settings.log_level == "DEBUG"

@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -253,8 +253,7 @@ async def _download(url: str, index: int) -> bytes:
 
 
 async def _api_error(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, ApiError):
-        raise error
+    error = cast("ApiError", error)  # the only kind that it is registered for
     return JSONResponse(error.body(), error.status)
 
 
