@@ -111,20 +111,20 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return 2
     import anyio
 
-    from mcp_server.transports import serve_http, serve_stdio
+    from mcp_server.transports import bind, serve_http, serve_stdio
 
     if arguments.transport == "stdio":
         anyio.run(serve_stdio, settings)
         return 0
-    streamable = arguments.transport == "http"
     try:
-        anyio.run(lambda: serve_http(settings, arguments.host, arguments.port, streamable=streamable))
+        listener = bind(arguments.host, arguments.port)
     except ValueError as error:
         print(f"mcp-server-seedream: {error}", file=sys.stderr)  # noqa: T201
         return 2
     except OSError as error:
         print(f"mcp-server-seedream: can't listen: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
+    anyio.run(lambda: serve_http(settings, listener, streamable=arguments.transport == "http"))
     return 0  # pragma: no cover - uvicorn ends the process by the signal that stopped it
 
 

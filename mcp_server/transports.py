@@ -9,6 +9,8 @@ from mcp_server.settings import Settings, is_loopback
 from mcp_server.sockets import listen
 
 if TYPE_CHECKING:
+    import socket
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
@@ -25,10 +27,8 @@ async def serve_stdio(settings: Settings) -> None:
         await SeedreamServer(generations).run_stdio_async()
 
 
-async def serve_http(settings: Settings, host: str, port: int, *, streamable: bool) -> None:
-    """Serve SSE at `/sse`, and if `streamable` also Streamable HTTP at `/mcp`, until SIGINT or SIGTERM.
-
-    Port 0 takes a free one; the log line on stderr names it.
+def bind(host: str, port: int) -> "socket.socket":
+    """The socket to serve HTTP on; port 0 takes a free one.
 
     Raises:
         OSError: the address can't be bound.
@@ -39,13 +39,20 @@ async def serve_http(settings: Settings, host: str, port: int, *, streamable: bo
             f"--host {host!r} is not this machine's loopback, and this version has no tokens to keep "
             "strangers out, who could spend your balance. Use --host 127.0.0.1"
         )
+    return listen(host, port)
+
+
+async def serve_http(settings: Settings, listener: "socket.socket", *, streamable: bool) -> None:
+    """Serve SSE at `/sse`, and if `streamable` also Streamable HTTP at `/mcp`, until SIGINT or SIGTERM.
+
+    The log line on stderr names the URL.
+    """
     # Only these transports need a web server.
     import uvicorn
     from mcp.server.transport_security import TransportSecuritySettings
     from starlette.applications import Starlette
 
-    listener = listen(host, port)
-    port = listener.getsockname()[1]
+    host, port = listener.getsockname()[:2]
     names = ("127.0.0.1", "localhost", "[::1]")
     security = TransportSecuritySettings(
         allowed_hosts=[entry for name in names for entry in (name, f"{name}:*")],
