@@ -194,7 +194,7 @@ def explain(error: ValidationError, model: type[GenerateArguments]) -> InvalidAr
 
 
 def _explain_one(details: ErrorDetails, model: type[GenerateArguments]) -> str:
-    name = ".".join(str(part) for part in details["loc"])
+    name = "".join(f"[{part}]" if isinstance(part, int) else part for part in details["loc"])
     kind, context = details["type"], details.get("ctx", {})
     if kind == "value_error":
         return f"{name}: {context['error']}" if name else str(context["error"])
@@ -206,11 +206,24 @@ def _explain_one(details: ErrorDetails, model: type[GenerateArguments]) -> str:
         return f"{shown}: no such argument.{meant} Legal: {', '.join(known)}"
     if kind == "missing":
         return f"{name}: is required"
-    wanted = {
-        "string_type": "a string",
-        "int_type": "a whole number, without quotes",
-        "bool_type": "true or false, without quotes",
-        "list_type": "an array of strings",
-        "literal_error": str(context.get("expected", "")).replace("'", '"'),
-    }
-    return f"{name}: the wrong type or value. Legal: {wanted.get(kind, 'see the schema')}"
+    if kind == "literal_error":
+        return f"{name}: not one of the legal values. Legal: {_in_double_quotes(str(context['expected']))}"
+    legal = _WANTED.get(kind, "see the schema")
+    return f"{name}: {_json_type(details['input'])} is the wrong type. Legal: {legal}"
+
+
+_WANTED = {
+    "string_type": "a string",
+    "int_type": "a whole number, without quotes",
+    "bool_type": "true or false, without quotes",
+    "list_type": "an array of strings",
+}
+
+
+def _in_double_quotes(text: str) -> str:
+    return text.replace("'", '"')
+
+
+def _json_type(value: object) -> str:
+    names = {bool: "a boolean", str: "a string", list: "an array", dict: "an object"}
+    return names.get(type(value), "a number")
