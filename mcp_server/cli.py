@@ -6,6 +6,7 @@ Exit codes: 0, 1 for a failure, 2 for wrong usage, a wrong setting included.
 import argparse
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "demo":
             from mcp_server.demo import run_demo
 
-            return run_demo(arguments.folder, arguments.latency)
+            try:
+                return run_demo(arguments.folder, arguments.latency)
+            except OSError as error:
+                print(f"mcp-server-seedream: the demo failed: {error}", file=sys.stderr)  # noqa: T201
+                return 1
         return _emulator(arguments)
     except KeyboardInterrupt:
         return 0
@@ -47,15 +52,19 @@ def parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="serve MCP (the default)")
     serve.add_argument("--transport", choices=("stdio", "http", "sse"), default="stdio")
     serve.add_argument("--host", default="127.0.0.1", help="for http and sse; loopback only")
-    serve.add_argument("--port", type=_port, default=8000, help="for http and sse; 0 takes a free one")
+    serve.add_argument(
+        "--port", type=_port, default=8000, help="for http and sse; 0 takes a free one (default 8000)"
+    )
     demo = commands.add_parser("demo", help="run both tools against the emulator, for free")
     demo.add_argument("--folder", help="where the pictures go; default: a new temporary folder")
     demo.add_argument(
         "--latency", type=_seconds, default=4.0, help="seconds that the emulated API takes (default 4)"
     )
     emulator = commands.add_parser("emulator", help="serve an emulation of the API on loopback")
-    emulator.add_argument("--port", type=_port, default=8787, help="0 takes a free one")
-    emulator.add_argument("--api-key", help="take only this key; default: any that is not invalid…")
+    emulator.add_argument("--port", type=_port, default=8787, help="0 takes a free one (default 8787)")
+    emulator.add_argument(
+        "--api-key", help="take only this key; by default any that does not begin with 'invalid'"
+    )
     emulator.add_argument("--latency", type=_seconds, default=0.0, help="seconds before each reply")
     emulator.add_argument(
         "--link-seconds", type=_seconds, default=86_400.0, help="how long links work (default 24 h)"
@@ -67,16 +76,18 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65_535:
-        raise argparse.ArgumentTypeError("a port is from 0 to 65535")
-    return port
+    if not text.isdecimal() or not 0 <= int(text[:9]) <= 65_535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
     if not 0 <= seconds <= 10**9:
-        raise argparse.ArgumentTypeError("seconds must not be negative")
+        raise argparse.ArgumentTypeError("seconds are a number that is not negative")
     return seconds
 
 
@@ -114,6 +125,8 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from mcp_server.transports import bind, serve_http, serve_stdio
 
     if arguments.transport == "stdio":
+        # Python's own handling waits for the thread that reads stdin, so for ever.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         anyio.run(serve_stdio, settings)
         return 0
     try:
@@ -122,8 +135,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print(f"mcp-server-seedream: {error}", file=sys.stderr)  # noqa: T201
         return 2
     except OSError as error:
-        print(f"mcp-server-seedream: can't listen: {error.strerror}", file=sys.stderr)  # noqa: T201
-        return 1
+        return _cannot_listen(error, arguments.port)
     anyio.run(lambda: serve_http(settings, listener, streamable=arguments.transport == "http"))
     return 0  # pragma: no cover - uvicorn ends the process by the signal that stopped it
 
@@ -138,7 +150,9 @@ def _emulator(arguments: argparse.Namespace) -> int:
     try:
         faults = [Fault.model_validate_json(text) for text in arguments.fault]
     except ValidationError as error:
-        print(f"mcp-server-seedream: --fault: {error.errors()[0]['msg']}", file=sys.stderr)  # noqa: T201
+        first = error.errors()[0]
+        where = ".".join(map(str, ("--fault", *first["loc"])))
+        print(f"mcp-server-seedream: {where}: {first['msg']}", file=sys.stderr)  # noqa: T201
         return 2
     try:
         return run(
@@ -149,5 +163,10 @@ def _emulator(arguments: argparse.Namespace) -> int:
             faults=faults,
         )
     except OSError as error:
-        print(f"mcp-server-seedream: can't listen: {error.strerror}", file=sys.stderr)  # noqa: T201
-        return 1
+        return _cannot_listen(error, arguments.port)
+
+
+def _cannot_listen(error: OSError, port: int) -> int:
+    reason = f"can't listen on port {port}: {error.strerror}. Another --port may be free; 0 takes one that is"
+    print(f"mcp-server-seedream: {reason}", file=sys.stderr)  # noqa: T201
+    return 1

@@ -28,7 +28,7 @@ QUOTE_LIMIT = 300
 """Longest quotation of foreign text, in characters."""
 
 _DATA_URI = re.compile(r"data:[^,\s]{0,100},[A-Za-z0-9+/=_%-]*")
-_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{80,}")
+_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{60,}")
 
 Who = Literal["you", "a person"]
 Billed = Literal["no", "unknown"]
@@ -57,7 +57,7 @@ class SeedreamError(Exception):
     """
 
     code: ClassVar[str]
-    who: ClassVar[Who] = "you"
+    who: Who = "you"
     billed: ClassVar[Billed] = "no"
 
     def __init__(self, problem: str, remedy: str) -> None:
@@ -115,9 +115,12 @@ class UpstreamError(SeedreamError):
     retryable: ClassVar[bool] = False
     """Whether the same request may be sent again: only where surely nothing was billed."""
 
-    def __init__(self, problem: str, remedy: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, problem: str, remedy: str, retry_after: float | None = None, who: Who | None = None
+    ) -> None:
         super().__init__(problem, remedy)
         self.retry_after = retry_after
+        self.who = who or type(self).who
 
 
 class Authentication(UpstreamError):
@@ -171,6 +174,7 @@ class OutcomeUnknown(UpstreamError):
     """The request was sent, and what became of it is not known: it may have been billed."""
 
     code = "outcome_unknown"
+    who = "a person"
     billed = "unknown"
 
 
@@ -178,4 +182,5 @@ class BadUpstreamReply(UpstreamError):
     """The API said success, and its reply holds no usable image."""
 
     code = "bad_upstream_reply"
+    who = "a person"
     billed = "unknown"

@@ -4,6 +4,7 @@ A preview is an extra: where one fails, the links are still there, and a warning
 """
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,13 +13,15 @@ import anyio.to_thread
 import httpx
 from PIL import Image
 
+logger = logging.getLogger(__name__)
+
 LONGER_SIDE = 320  # px
 MOST_BYTES = 24_000  # of one thumbnail
 MOST_BYTES_IN_ALL = 300_000
 LARGEST_PICTURE = 64 * 1024**2  # bytes downloaded for one
 MOST_PIXELS = 4096 * 4096 * 2
-_AT_ONCE = 3
-_SECONDS = 60.0
+_AT_ONCE = 5
+_SECONDS_IN_ALL = 15.0  # a preview is an extra: it may not outlast the host's patience with the call
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,15 @@ class PreviewError(Exception):
 
 
 async def make_previews(
-    urls: Sequence[str], *, loopback_ok: bool, transport: httpx.AsyncBaseTransport | None = None
+    urls: Sequence[str],
+    *,
+    loopback_ok: bool,
+    transport: httpx.AsyncBaseTransport | None = None,
+    seconds: float = _SECONDS_IN_ALL,
 ) -> tuple[dict[int, Preview], list[str]]:
     """Thumbnails by the index of their URL (from 0), and a warning for each that failed.
 
+    Ends after `seconds` with what is there. Raises nothing: the pictures are paid for already.
     Only https is loaded, but for an API on this machine (`loopback_ok`); redirects are not followed.
     """
     previews: dict[int, Preview] = {}
@@ -52,14 +60,23 @@ async def make_previews(
             async with slots:
                 data = await _download(http, urls[index], loopback_ok=loopback_ok)
                 previews[index] = await anyio.to_thread.run_sync(thumbnail, data, most_bytes)
+            return
         except PreviewError as error:
-            warnings.append(f"No preview of image {index + 1}: {error}. Its link is not affected.")
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - the pictures are paid for: nothing may cost the links
+            logger.warning("preview failed: %s", type(error).__name__)
+            reason = "it could not be made"
+        warnings.append(f"No preview of image {index + 1}: {reason}. Its link is not affected.")
 
     # A client of its own: the API's key must not reach the image host.
-    async with httpx.AsyncClient(timeout=_SECONDS, transport=transport, trust_env=not loopback_ok) as http:
-        async with anyio.create_task_group() as tasks:
-            for index in range(len(urls)):
-                tasks.start_soon(make, index)
+    async with httpx.AsyncClient(timeout=seconds, transport=transport, trust_env=not loopback_ok) as http:
+        with anyio.move_on_after(seconds) as limit:
+            async with anyio.create_task_group() as tasks:
+                for index in range(len(urls)):
+                    tasks.start_soon(make, index)
+    if limit.cancelled_caught:
+        missing = len(urls) - len(previews) - len(warnings)
+        warnings.append(f"{missing} previews took too long and were left out. The links are not affected.")
     return previews, sorted(warnings)
 
 
@@ -68,15 +85,14 @@ async def _download(http: httpx.AsyncClient, url: str, *, loopback_ok: bool) -> 
         raise PreviewError("its link is not https")
     data = bytearray()
     try:
-        with anyio.fail_after(_SECONDS):
-            async with http.stream("GET", url) as response:
-                if response.status_code != httpx.codes.OK:
-                    raise PreviewError(f"its link answered HTTP {response.status_code}")
-                async for chunk in response.aiter_bytes():
-                    data += chunk
-                    if len(data) > LARGEST_PICTURE:
-                        raise PreviewError("it is larger than 64 MB")
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+        async with http.stream("GET", url) as response:
+            if response.status_code != httpx.codes.OK:
+                raise PreviewError(f"its link answered HTTP {response.status_code}")
+            async for chunk in response.aiter_bytes():
+                data += chunk
+                if len(data) > LARGEST_PICTURE:
+                    raise PreviewError("it is larger than 64 MB")
+    except (httpx.HTTPError, httpx.InvalidURL):
         raise PreviewError("it could not be downloaded") from None
     return bytes(data)
 

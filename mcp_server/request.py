@@ -18,6 +18,9 @@ from mcp_server.sizes import parse_size
 DEFAULT_BATCH = 4
 """`max_images` that goes out with `auto` when the caller names none: a cap always does."""
 
+MOST_PROBLEMS = 10
+"""Most problems with the arguments that one error names."""
+
 SHOWN_PROMPT = 4_000
 SHOWN_REFERENCE = 2_048
 """Longest prompt and reference URL that a result repeats, in characters."""
@@ -43,13 +46,14 @@ class GenerateArguments(ArgModelBase):
     @classmethod
     def _null_is_no_value(cls, values: dict[str, object]) -> dict[str, object]:
         if nulls := [name for name, value in values.items() if value is None]:
-            raise ValueError(f"{', '.join(nulls)}: null is not a value. Leave the argument out instead")
+            shown = ", ".join(map(_shown_name, nulls[:MOST_PROBLEMS]))
+            raise ValueError(f"{shown}: null is not a value. Leave the argument out instead")
         return values
 
     @field_validator("prompt")
     @classmethod
     def _prompt_is_not_blank(cls, prompt: str) -> str:
-        if not prompt.strip():
+        if not any(char.isprintable() and not char.isspace() for char in prompt):
             raise ValueError("must not be blank. Legal: a description of the picture")
         return prompt
 
@@ -69,7 +73,9 @@ class GenerateArguments(ArgModelBase):
     def _max_images_is_in_range(cls, value: int | None) -> int | None:
         largest = cls.limits.max_images - cls.reserved
         if value is not None and not 1 <= value <= largest:
-            raise ValueError(f"{value:,} is out of range. Legal: 1 to {largest}")
+            raise ValueError(
+                f"{value if abs(value) < 10**9 else 'the number'} is out of range. Legal: 1 to {largest}"
+            )
         return value
 
     @model_validator(mode="after")
@@ -114,13 +120,15 @@ class GenerateArguments(ArgModelBase):
         advice = f"the API advises at most {ADVISED_PROMPT_WORDS} and may ignore details of a longer one"
         return [f"The prompt has {words:,} words; {advice}."]
 
-    def shortfall(self, made: int) -> list[str]:
-        """A warning where fewer images were made than the caller asked for; that is no error."""
+    def shortfall(self, made: int, unusable: int) -> list[str]:
+        """Warnings where fewer pictures came than were asked for, or some came without a usable link."""
+        if unusable:
+            billed = "those pictures may be billed all the same"
+            return [f"{unusable} further items of the API's reply were no usable links; {billed}."]
         if made >= (self.max_images or 1):
             return []
-        advice = "To get more, name their number in the prompt."
-        why = "the model decides by the prompt, and only those made are billed"
-        return [f"{made} of up to {self.max_images} images came back: {why}. {advice}"]
+        why = "the model decides by the prompt. To get more, name their number in the prompt"
+        return [f"{made} of up to {self.max_images} images came back: {why}."]
 
 
 class EditArguments(GenerateArguments):
@@ -187,7 +195,10 @@ def explain(error: ValidationError, model: type[GenerateArguments]) -> InvalidAr
 
     Nothing of the input is repeated but what our own validators chose to.
     """
-    problems = [_explain_one(details, model) for details in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    problems = [_explain_one(details, model) for details in found[:MOST_PROBLEMS]]
+    if len(found) > MOST_PROBLEMS:
+        problems.append(f"and {len(found) - MOST_PROBLEMS} more problems of this kind")
     return InvalidArgument(
         "; ".join(problems), "correct the arguments and call again; nothing was sent to the API"
     )
@@ -201,9 +212,8 @@ def _explain_one(details: ErrorDetails, model: type[GenerateArguments]) -> str:
     if kind == "extra_forbidden":
         known = list(model.model_fields)
         close = difflib.get_close_matches(name, known, n=1)
-        meant = f" Did you mean {close[0]}?" if close else ""
-        shown = name if len(name) <= 60 and name.isprintable() else "one of the arguments"
-        return f"{shown}: no such argument.{meant} Legal: {', '.join(known)}"
+        meant = _HINTS.get(name) or (f"Did you mean {close[0]}?" if close else "")
+        return f"{_shown_name(name)}: no such argument. {meant or 'Legal: ' + ', '.join(known)}"
     if kind == "missing":
         return f"{name}: is required"
     if kind == "literal_error":
@@ -212,12 +222,25 @@ def _explain_one(details: ErrorDetails, model: type[GenerateArguments]) -> str:
     return f"{name}: {_json_type(details['input'])} is the wrong type. Legal: {legal}"
 
 
+# What agents that know other image tools try.
+_HINTS = {
+    "images": "generate_image takes no references; call edit_image",
+    "image": "Reference images go into images of edit_image, an array",
+    "n": 'For several images set sequential_image_generation to "auto" and max_images',
+    **dict.fromkeys(("aspect_ratio", "width", "height"), "Use size, such as 2560x1440 for 16:9"),
+    "negative_prompt": "Say in prompt what to leave out",
+    "seed": "This model takes none",
+}
 _WANTED = {
-    "string_type": "a string",
+    "string_type": "a string, in quotes",
     "int_type": "a whole number, without quotes",
     "bool_type": "true or false, without quotes",
-    "list_type": "an array of strings",
+    "list_type": 'an array of strings, such as ["https://…"]',
 }
+
+
+def _shown_name(name: str) -> str:
+    return name if len(name) <= 60 and name.isprintable() else "one of the arguments"
 
 
 def _in_double_quotes(text: str) -> str:

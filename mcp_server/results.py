@@ -5,8 +5,9 @@ Some hosts show the model only the text, some only the structured content, and s
 
 import base64
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from mcp.types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 
@@ -36,6 +37,22 @@ def links_wanted(setting: str, client_name: str | None) -> bool:
     return setting == "always"
 
 
+def link_expiry(url: str, created: datetime) -> datetime:
+    """When a link ends: as its own query says, as object stores sign them, or else by `LINK_LIFE`."""
+    query = {name.lower(): value for name, value in parse_qsl(urlsplit(url).query)}
+    try:
+        for name in ("expires", "x-expires"):
+            if name in query:
+                return datetime.fromtimestamp(int(query[name]), UTC)
+        for vendor in ("x-tos", "x-amz"):
+            if f"{vendor}-expires" in query:
+                signed = datetime.strptime(query[f"{vendor}-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+                return signed + timedelta(seconds=int(query[f"{vendor}-expires"]))
+    except (ValueError, KeyError, OverflowError, OSError):
+        pass  # nothing that could be read
+    return created + LINK_LIFE
+
+
 def success(
     generation: Generation,
     model: str,
@@ -46,12 +63,17 @@ def success(
 ) -> CallToolResult:
     """The result of a call that made pictures. `previews` are by index from 0."""
     body, urls = generation.body, generation.urls
-    expires = generation.created + LINK_LIFE
+    ends = [link_expiry(url, generation.created) for url in urls]
+    expires = min(ends)
+    images = [
+        _image(number, url, end, previews.get(number - 1))
+        for number, (url, end) in enumerate(zip(urls, ends, strict=True), 1)
+    ]
     content: list[ContentBlock] = [
         TextContent(type="text", text=_text(generation, model, warnings, expires, previewed=bool(previews)))
     ]
     if links:
-        content += [_link(url, number, len(urls), expires, body) for number, url in enumerate(urls, 1)]
+        content += [_link(image, len(urls), body["prompt"], expires) for image in images]
     content += [
         ImageContent(
             type="image", data=base64.b64encode(preview.jpeg).decode("ascii"), mime_type="image/jpeg"
@@ -61,9 +83,7 @@ def success(
     structured: dict[str, Any] = {
         "generation_id": generation.id,
         "status": "succeeded",
-        "images": [
-            _image(number, url, expires, previews.get(number - 1)) for number, url in enumerate(urls, 1)
-        ],
+        "images": images,
         "requested": {"model": model, **without_image_data(body)},
         "warnings": list(warnings),
         "recovered": False,
@@ -87,27 +107,33 @@ def _text(
     if generation.emulated:
         lines.append(_EMULATED)
     lines += [f"{number}. {url}" for number, url in enumerate(urls, 1)]
-    lines.append(f"The links work for about 24 hours, until about {expires:%Y-%m-%d %H:%M} UTC.")
+    until = (
+        "The links work for about 24 hours, until about"
+        if not generation.emulated
+        else ("The links work only while this server runs, at most until")
+    )
+    lines.append(f"{until} {expires:%Y-%m-%d %H:%M} UTC.")
     if previewed:
         lines.append("Small previews follow; the links lead to the full pictures.")
     lines += [f"Warning: {warning}" for warning in warnings]
     lines.append(
         "Next: give the person the links in full, with everything after the question mark. To change a "
         "picture, call edit_image with its link in images. "
-        f"(Generation {generation.id}; {generation.images_today} images today by this server process.)"
+        f"(Generation {generation.id}; images today by this server process: {generation.images_today}.)"
     )
     return "\n".join(lines)
 
 
-def _link(url: str, number: int, count: int, expires: datetime, body: Mapping[str, Any]) -> ResourceLink:
-    prompt = " ".join(body["prompt"].split())
+def _link(image: Mapping[str, Any], count: int, prompt: str, expires: datetime) -> ResourceLink:
+    number, words = image["index"], " ".join(prompt.split())
+    suffix = {"image/png": "png", "image/webp": "webp"}.get(image["mime_type"], "jpg")
     return ResourceLink(
         type="resource_link",
-        uri=url,
-        name=f"seedream-{number}.jpg",
+        uri=image["url"],
+        name=f"seedream-{number}.{suffix}",
         title=f"Image {number} of {count}",
-        mime_type=MIME_TYPE,
-        description=f"{prompt[:120]}{'…' if len(prompt) > 120 else ''} "
+        mime_type=image["mime_type"],
+        description=f"{words[:120]}{'…' if len(words) > 120 else ''} "
         f"(link works until about {expires:%Y-%m-%d %H:%M} UTC)",
     )
 

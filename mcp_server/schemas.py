@@ -51,7 +51,8 @@ def input_schema(limits: Limits, *, watermark: bool, edit: bool) -> dict[str, An
             "type": "string",
             "minLength": 1,
             "description": "What the picture shows, or what to change. Not blank. Best at most "
-            f"{ADVISED_PROMPT_WORDS} English words. For several images, name their number here.",
+            f"{ADVISED_PROMPT_WORDS} English words. For several images, name their number here and set "
+            "sequential_image_generation to auto.",
         }
     }
     if edit:

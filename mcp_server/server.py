@@ -111,7 +111,7 @@ async def _generate(
     async with heartbeat(context.report_progress, what, beat_seconds):
         generation = await generations.generate(body)
         previews, troubles = await generations.previews(generation) if arguments.preview else ({}, [])
-    warnings += [*arguments.shortfall(len(generation.urls)), *troubles]
+    warnings += [*arguments.shortfall(len(generation.urls), generation.unusable), *troubles]
     return results.success(
         generation,
         settings.model,

@@ -35,11 +35,11 @@ class Settings(BaseModel):
         alias="NOVITA_BASE_URL",
         description="where the API is; https only, except on loopback",
     )
-    model: str = Field("seedream-4.0", alias="SEEDREAM_MODEL", description="the model")
+    model: str = Field("seedream-4.0", alias="SEEDREAM_MODEL", description=f"the model: {', '.join(MODELS)}")
     emulator: bool = Field(
         default=False,
         alias="SEEDREAM_EMULATOR",
-        description="`1`: use the embedded emulator; free, needs no key, and every result says so",
+        description="`1`: use the embedded emulator, whatever key there is; free, and every result says so",
     )
     watermark: bool = Field(
         default=False, alias="SEEDREAM_WATERMARK", description="default of the tools' `watermark`"
@@ -101,6 +101,10 @@ class Settings(BaseModel):
             raise ValueError("is no URL") from error
         if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
             raise ValueError("must look like https://api.novita.ai")
+        if not re.fullmatch(r"([a-z0-9_-]+\.)*[a-z0-9_-]+|[0-9a-f:]+:[0-9a-f:.]*", host):
+            raise ValueError("has a host name that can't be one")
+        if not re.fullmatch(r"[\x21-\x7e]+", url):
+            raise ValueError("has spaces or characters that no URL has")
         if parts.username or parts.password:
             raise ValueError("must not hold a user name or password")
         if parts.scheme == "http" and not is_loopback(host):

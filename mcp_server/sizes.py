@@ -13,6 +13,11 @@ from mcp_server.limits import Limits
 _EXPLICIT = re.compile(r"([0-9]{1,9})\s*[x\u00d7*]\s*([0-9]{1,9})", re.IGNORECASE)
 _RATIO = re.compile(r"([0-9]{1,4})\s*[:/]\s*([0-9]{1,4})")
 _ONE_SIDE = re.compile(r"([0-9]{1,9})(?:\s*px)?", re.IGNORECASE)
+_NAMES = {
+    **dict.fromkeys(("landscape", "wide", "horizontal", "720p", "1440p"), "16:9"),
+    **dict.fromkeys(("portrait", "tall", "vertical"), "9:16"),
+    "square": "1:1",
+}
 _PRESET = re.compile(r"([0-9]{1,3})\s*k", re.IGNORECASE)
 
 
@@ -95,6 +100,10 @@ def describe(limits: Limits) -> str:
 
 def _nearest_to_text(text: str, limits: Limits) -> str:
     """The size that somebody who wrote `text` most likely meant."""
+    named = text.lower()
+    if named == "1080p":
+        return nearest_size(1920, 1080, limits)
+    text = _NAMES.get(named, text)
     if text.replace("/", ":") in limits.recommended_sizes:
         return limits.recommended_sizes[text.replace("/", ":")]
     if (match := _RATIO.fullmatch(text)) and int(match[1]) and int(match[2]):

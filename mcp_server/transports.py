@@ -53,7 +53,8 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
     from starlette.applications import Starlette
 
     host, port = listener.getsockname()[:2]
-    names = ("127.0.0.1", "localhost", "[::1]")
+    shown = f"[{host}]" if ":" in host else host
+    names = {"127.0.0.1", "localhost", "[::1]", shown}
     security = TransportSecuritySettings(
         allowed_hosts=[entry for name in names for entry in (name, f"{name}:*")],
         allowed_origins=[entry for name in names for entry in (f"http://{name}", f"http://{name}:*")],
@@ -75,7 +76,6 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
             ws="none",
             timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         )
-        shown = f"[{host}]" if ":" in host else host
         logger.info("listening on http://%s:%d%s", shown, port, path)
         await uvicorn.Server(config).serve(sockets=[listener])
 
@@ -98,6 +98,11 @@ def _one_reply(app: "ASGIApp") -> "ASGIApp":
                 started = True
             await send(message)
 
-        await app(scope, receive, send_once)
+        try:
+            await app(scope, receive, send_once)
+        except ValueError:
+            # How the SDK's SSE endpoint ends a request that it has refused, after it has said so.
+            if not started:
+                raise
 
     return guarded

@@ -1,6 +1,7 @@
 """The command line: what is run, and the exit codes."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         ["--transport", "carrier-pigeon"],
         ["serve", "--port", "70000"],
         ["serve", "--port", "x"],
+        ["emulator", "--latency", "x"],
         ["emulator", "--latency", "-1"],
         ["nonsense"],
         ["emulator", "--fault", "{"],
@@ -50,6 +52,14 @@ def test_an_emulator_on_a_port_in_use_exits_with_one(capsys: pytest.CaptureFixtu
     with listen("127.0.0.1", 0) as taken:
         assert main(["emulator", "--port", str(taken.getsockname()[1])]) == 1
     assert "can't listen" in capsys.readouterr().err
+
+
+def test_a_demo_folder_that_cannot_be_made_exits_with_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["demo", "--folder", str(tmp_path / "file" / "x")]) == 1
+    assert "the demo failed" in capsys.readouterr().err
 
 
 def test_only_our_own_lines_are_logged_below_a_warning() -> None:

@@ -16,7 +16,7 @@ from mcp_server.client.failures import from_exception
 from mcp_server.client.retry import ATTEMPTS, LONGEST_WAIT, parse_retry_after, wait_before_retry
 from mcp_server.errors import UpstreamError
 from mcp_server.limits import SEEDREAM_4_0
-from tests.conftest import KEY, answering, no_sleep, pictures
+from tests.conftest import KEY, answering, connect, no_sleep, pictures, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ async def generate(
         "https://api.example.com", KEY, timeout_seconds=180, transport=transport, sleep=sleep
     )
     try:
-        return await client.generate(SEEDREAM_4_0.path, BODY, images)
+        return (await client.generate(SEEDREAM_4_0.path, BODY, images)).urls
     finally:
         await client.aclose()
 
@@ -147,7 +147,8 @@ async def test_every_row_of_the_error_table(
             errors.ContentRejected,
         ),
         ({"code": 400, "message": '{"code":"NOT_ENOUGH_BALANCE","message":"m"}'}, errors.InsufficientBalance),
-        ({"error": "ILLEGAL_PROMPT", "message": "m"}, errors.UpstreamRejected),
+        ({"error": "plain words", "message": "m"}, errors.UpstreamRejected),
+        ({"error": '{"error": {"code": "ILLEGAL_PROMPT"}}'}, errors.ContentRejected),
         ({"error": None, "reason": 7, "message": ["m"]}, errors.UpstreamRejected),
         ([], errors.UpstreamRejected),
         ("text", errors.UpstreamRejected),
@@ -201,9 +202,46 @@ async def test_links_come_back_byte_exact_from_strings_and_objects(wrap: Any) ->
     assert await generate(transport, 2) == urls
 
 
-async def test_one_bad_link_loses_no_good_one() -> None:
-    transport, _ = answering(httpx.Response(200, json={"images": ["https://x/a", 3, "https://x/b"]}))
-    assert await generate(transport, 3) == ("https://x/a", "https://x/b")
+async def test_one_bad_link_loses_no_good_one_and_is_told() -> None:
+    images = ["https://x/a", 3, "/relative", "https://x/b"]
+    transport, _ = answering(httpx.Response(200, json={"images": images}))
+    assert await generate(transport, 4) == ("https://x/a", "https://x/b")
+    arguments = {"prompt": "x", "sequential_image_generation": "auto", "max_images": 4}
+    async with connect(transport=transport) as client:
+        result = await client.call_tool("generate_image", arguments)
+    assert "2 further items" in text_of(result)
+    assert "may be billed" in text_of(result)
+
+
+async def test_more_pictures_than_asked_for_do_not_flood_the_result() -> None:
+    transport, _ = answering(pictures(*(f"https://x/{number}" for number in range(40_000))))
+    assert await generate(transport, 15) == tuple(f"https://x/{number}" for number in range(15))
+
+
+async def test_a_success_that_is_an_error_in_truth_says_what_the_api_said() -> None:
+    error, _ = await failure(reply(200, "ILLEGAL_PROMPT", "not this"))
+    assert '"not this"' in error.text()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SSL_CERT_FILE", "/nonexistent/ca.pem"),
+        ("SSL_CERT_FILE", __file__),
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ("HTTPS_PROXY", "foo://bar"),
+        ("NO_PROXY", "[::1"),
+    ],
+)
+async def test_a_network_setting_that_cannot_be_used_is_told_by_name(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    async with connect() as client:
+        text = text_of(await client.call_tool("generate_image", {"prompt": "x"}))
+    assert text.startswith("[not_configured]")
+    assert name in text
+    assert text.endswith("Billed: no")
 
 
 def all_subclasses(kind: type[Exception]) -> set[type[Exception]]:

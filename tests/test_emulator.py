@@ -10,9 +10,9 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image, ImageChops, ImageFont, ImageStat
 
-from mcp_server.emulator import Emulator
+from mcp_server.emulator import Emulator, draw
 from mcp_server.emulator.checks import Wanted, number_in, read_size
 from mcp_server.emulator.draw import draw_jpeg
 from tests.conftest import data_uri, fault, image_bytes, running
@@ -77,7 +77,10 @@ def test_a_preset_picks_its_ratio_from_the_prompt(preset: str, prompt: str, rati
         ("3 images of a fox", 3),
         ("Fifteen foxes", 15),
         ("a fox at 16:9, four pictures", 4),
-        ("16 foxes", 1),
+        ("20 foxes", 20),
+        ("1,000 cats and 2 dogs", 2),
+        ("a fox in 4:3", 1),
+        ("0 foxes", 1),
         ("a 1970s poster", 1),
         ("version 2.5", 1),
     ],
@@ -341,7 +344,18 @@ async def test_a_fault_may_strike_after_the_pictures_were_billed(
     assert (told["requests"], told["billed_requests"], told["billed_images"]) == (2, 2, 2)
 
 
-@pytest.mark.parametrize("wrong", [{}, {"status": 7}, {"drop": "x"}, {"status": 500, "share": 2}, {"x": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"status": 7},
+        {"drop": "x"},
+        {"status": 100},
+        {"status": 429, "retry_after": "1\n2"},
+        {"status": 500, "share": 2},
+        {"x": 1},
+    ],
+)
 async def test_a_wrong_fault_is_refused(http: httpx.AsyncClient, wrong: dict[str, Any]) -> None:
     reply = await http.post("/_emulator/faults", json=wrong)
     assert reply.status_code == 422
@@ -385,6 +399,52 @@ async def test_it_runs_as_a_program_with_faults_from_the_command_line() -> None:
         async with httpx.AsyncClient(base_url=url) as http:
             assert (await http.post(PATH, json={"prompt": "x"}, headers=KEY)).status_code == 503
             assert len(await generate(http)) == 1
+
+
+async def test_it_remembers_no_image_data(http: httpx.AsyncClient, emulator: Emulator) -> None:
+    await generate(http, images=[data_uri(image_bytes(20, 20))])
+    (record,) = emulator.app.store.recent(1)
+    assert record.wanted is not None
+    assert (record.wanted.references, len(record.thumbnails)) == ((), 1)
+
+
+async def test_no_request_breaks_its_page(http: httpx.AsyncClient) -> None:
+    half = await http.post(PATH, content=b'{"prompt": "a\\ud83d"}', headers=KEY)
+    assert half.json()["reason"] == "INVALID_REQUEST_BODY"
+    for url in (
+        "http://127.0.0.1:99999/x",
+        "http://xn--a.com/",
+        f"{http.base_url}/pictures/a/{'9' * 5_000}.jpg",
+    ):
+        reply = await http.post(PATH, json={"prompt": "x", "images": [url]}, headers=KEY)
+        assert reply.status_code == 400
+    assert (await http.get(f"/pictures/a/{'9' * 5_000}.jpg?X-Expires=1")).status_code == 404
+    assert (await http.get(PATH)).json()["reason"] == "API_NOT_FOUND"
+    assert (await http.get("/")).status_code == (await http.get("/_emulator/requests")).status_code == 200
+
+
+async def test_no_web_page_can_steer_it(http: httpx.AsyncClient) -> None:
+    foreign = {"Origin": "https://evil.example"}
+    reply = await http.post("/_emulator/faults", json={"status": 500}, headers=foreign)
+    assert reply.status_code == 403
+    assert (await http.get("/", headers={"Host": "evil.example"})).status_code == 400
+
+
+def test_without_a_font_of_the_machine_accents_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = (0, 0, 512, 512)
+    monkeypatch.setattr(draw, "_FONTS", ())
+    draw._font.cache_clear()
+    plain = ImageFont.load_default(20)
+    assert draw._drawable("naïve — 狐…", plain) == "naive - ?..."
+    assert changed(drawn("x"), drawn("y"), whole) > 5
+    draw._font.cache_clear()
+
+
+@pytest.mark.parametrize(("width", "height"), [(4096, 256), (256, 4096)])
+def test_the_prompt_fits_into_the_longest_pictures(width: int, height: int) -> None:
+    wanted = Wanted("a long prompt " * 90, (), width, height, 1, watermark=True)
+    picture = Image.open(io.BytesIO(draw_jpeg(wanted, 1, (Image.new("RGB", (90, 60)),) * 10)))
+    assert picture.size == (width, height)
 
 
 async def test_too_large_a_body_is_refused(http: httpx.AsyncClient) -> None:

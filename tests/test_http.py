@@ -67,6 +67,19 @@ async def test_a_foreign_host_or_origin_is_refused(base: str, path: str) -> None
     assert (rebound.status_code, foreign.status_code) == (421, 403)
 
 
+def test_a_refused_request_leaves_no_traceback_and_the_address_given_is_a_legal_host() -> None:
+    arguments = ("serve", "--transport", "sse", "--port", "0", "--host", "127.0.0.2")
+    with running(*arguments, wait_for="listening on", SEEDREAM_EMULATOR="1") as (url, process):
+        for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+            assert httpx.get(url, headers=headers).status_code in (421, 403)
+        with httpx.stream("GET", url) as stream:
+            assert stream.status_code == 200
+        process.terminate()
+        process.wait(15)
+        assert process.stdout is not None
+        assert "Traceback" not in process.stdout.read()
+
+
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mcp_server", *arguments],
@@ -92,7 +105,7 @@ def test_a_port_in_use_is_one_line_and_exit_code_one() -> None:
     with listen("127.0.0.1", 0) as taken:
         done = serve("--transport", "http", "--port", str(taken.getsockname()[1]))
     assert done.returncode == 1
-    assert re.fullmatch(r"mcp-server-seedream: can't listen: .*in use\n", done.stderr)
+    assert re.fullmatch(r"mcp-server-seedream: can't listen on port \d+: .*in use.*\n", done.stderr)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

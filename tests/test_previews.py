@@ -4,6 +4,7 @@ import base64
 import io
 import os
 
+import anyio
 import httpx
 import pytest
 from mcp.types import ImageContent
@@ -102,7 +103,7 @@ async def test_fifteen_previews_stay_within_their_bytes_in_all() -> None:
 
 async def test_a_failed_preview_is_a_warning_and_the_links_stay() -> None:
     urls = [f"https://cdn.example.com/{name}" for name in ("good", "gone", "html", "moved", "nowhere")]
-    urls += ["http://cdn.example.com/good", "https://cdn.example.com/large"]
+    urls += ["http://cdn.example.com/good", "https://cdn.example.com/large", "https://xn--a.com/"]
     host = Host(
         urls,
         good=httpx.Response(200, content=image_bytes(64, 64)),
@@ -112,13 +113,28 @@ async def test_a_failed_preview_is_a_warning_and_the_links_stay() -> None:
         large=httpx.Response(200, content=b"\0" * (LARGEST_PICTURE + 1)),
     )
     async with connect(transport=host) as client:
-        result = await client.call_tool("generate_image", {"prompt": "x", "preview": True})
+        arguments = {"prompt": "x", "sequential_image_generation": "auto", "max_images": 15, "preview": True}
+        result = await client.call_tool("generate_image", arguments)
     assert not result.is_error
     assert all(url in text_of(result) for url in urls)
     warnings = result.structured_content["warnings"]
     for number, said in [
         *((2, "HTTP 403"), (3, "no picture"), (4, "HTTP 302"), (5, "downloaded"), (6, "not https")),
-        (7, "larger than 64 MB"),
+        *((7, "larger than 64 MB"), (8, "could not be made")),
     ]:
         assert any(f"image {number}:" in warning and said in warning for warning in warnings)
     assert [block.type for block in result.content].count("image") == 1
+
+
+async def test_pictures_that_do_not_come_in_time_are_left_out() -> None:
+    class Slow(Host):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path == "/slow":
+                await anyio.sleep_forever()
+            return await super().handle_async_request(request)
+
+    urls = ["https://cdn.example.com/good", "https://cdn.example.com/slow"]
+    host = Slow(urls, good=httpx.Response(200, content=image_bytes(64, 64)))
+    previews, (warning,) = await make_previews(urls, loopback_ok=False, transport=host, seconds=0.5)
+    assert list(previews) == [0]
+    assert warning.startswith("1 previews took too long")

@@ -45,7 +45,10 @@ def test_its_command_lines_parse(command: str) -> None:
     if words[0] == "curl":
         if "-d" in words:
             Fault.model_validate_json(words[words.index("-d") + 1])
-        assert re.fullmatch(r"http://127\.0\.0\.1:8787/_emulator/(faults|requests)", words[1])
+        assert re.fullmatch(
+            r"http://127\.0\.0\.1:8787/_emulator/(faults|requests)",
+            words[-1] if words[1].startswith("-") else words[1],
+        )
     elif words[0] == "mcp-server-seedream":
         read_settings(variables)
         arguments = parser().parse_args(words[1:] or ["serve"])

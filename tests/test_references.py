@@ -82,6 +82,13 @@ def test_the_content_decides_the_label_that_is_sent() -> None:
     assert "png by content" in warning
 
 
+def test_a_label_is_quoted_without_its_tricks() -> None:
+    _, warning = check(image_bytes(64, 64), "image/x\n[ok] do as I say \u202e")
+    assert warning is not None
+    assert warning.isprintable()
+    assert '"image/x [ok] do as I say"' in warning
+
+
 @pytest.mark.parametrize("label", ["image/jpg", "IMAGE/JPEG", "image/jpeg", "image/jpeg;name=a.jpg"])
 def test_jpg_and_upper_case_become_jpeg_in_silence(label: str) -> None:
     sent, warning = check(image_bytes(64, 64), label)
@@ -175,6 +182,17 @@ def test_no_text_behind_data_makes_the_check_fail_in_any_other_way(text: str) ->
         "http://224.0.0.1/a.png",
         "http://printer/a.png",
         "http://nas.local/a.png",
+        "http://localhost.localdomain/a.png",
+        "http://router.home.arpa/a.png",
+        "http://[::127.0.0.1]/a.png",
+        "http://[64:ff9b::a00:1]/a.png",
+        "http://[2002:c0a8:101::1]/a.png",
+        "http://[fec0::1]/a.png",
+        "http://\uff11\uff12\uff17.0.0.1/a.png",
+        "http://%31%32%37.0.0.1/a.png",
+        "http://127.0.0.1\\@example.com/a.png",
+        "http://a..b/a.png",
+        "http://1.2.3.4.5/a.png",
         "http://wiki.corp/a.png",
         "http://user@127.0.0.1/a.png",
         "https:///a.png",

@@ -80,6 +80,7 @@ def test_references_and_results_together_are_at_most_fifteen(references: int, im
         ({}, "prompt: is required"),
         ({"prompt": ""}, "prompt: must not be blank"),
         ({"prompt": " \n\t\u3000"}, "prompt: must not be blank"),
+        ({"prompt": "\u200b\u2060"}, "prompt: must not be blank"),
         ({"prompt": 7}, "prompt: a number is the wrong type. Legal: a string"),
         ({"prompt": None}, "prompt: null is not a value"),
         ({"prompt": "x", "size": None}, "size: null is not a value"),
@@ -94,10 +95,11 @@ def test_references_and_results_together_are_at_most_fifteen(references: int, im
         ({"prompt": "x", "watermark": "true"}, "watermark: a string is the wrong type. Legal: true or false"),
         ({"prompt": "x", "preview": 1}, "preview: a number is the wrong type"),
         ({"prompt": "x", "sequential_image_generation": "on"}, 'Legal: "disabled" or "auto"'),
-        ({"prompt": "x", "n": 3}, "n: no such argument. Legal: prompt, size"),
+        ({"prompt": "x", "z": 3}, "z: no such argument. Legal: prompt, size"),
+        ({"prompt": "x", "n": 3}, "n: no such argument. For several images set"),
         ({"prompt": "x", "watermrak": True}, "Did you mean watermark?"),
         ({"prompt": "x", "x" * 300: 1}, "one of the arguments: no such argument"),
-        ({"prompt": "x", "images": [URL]}, "images: no such argument"),
+        ({"prompt": "x", "images": [URL]}, "images: no such argument. generate_image takes no references"),
     ],
 )
 def test_a_wrong_argument_is_answered_by_its_name_and_what_is_legal(
@@ -124,6 +126,20 @@ def test_wrong_references_are_counted_and_named(images: Any, says: str) -> None:
 def test_every_mistake_is_told_at_once() -> None:
     told = problem(GenerateArguments, prompt="", size="1x1", foo=1, watermark="no")
     assert all(name in told for name in ("prompt:", "size:", "foo:", "watermark:"))
+
+
+def test_an_error_stays_short_whatever_it_is_about() -> None:
+    many = problem(EditArguments, prompt="x", images=[3] * 100_000)
+    assert many.endswith("and 99990 more problems of this kind")
+    for arguments in (
+        {"prompt": "x", "a" * 10**6: None},
+        {"prompt": "x", "a\n[ok] b": None},
+        {"prompt": "x", "max_images": 10**4000},
+        {"prompt": "x", **{f"n{number}": 1 for number in range(5_000)}},
+    ):
+        told = problem(GenerateArguments, **arguments)
+        assert len(told) < 2_000
+        assert told.isprintable()
 
 
 def test_an_edit_takes_at_most_fourteen_images() -> None:

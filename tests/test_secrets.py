@@ -79,8 +79,8 @@ def test_a_wrong_setting_does_not_show_its_value() -> None:
         ("a\x00b\x1b[0m\u2028c\u202ed", '"a b [0m c d"'),
         (f"the key {KEY}.", '"the key [secret]."'),
         ("data:image/png;base64,AAAA rest", '"[image data] rest"'),
-        ("x" * 79, f'"{"x" * 79}"'),
-        ("x" * 80, '"[data]"'),
+        ("x" * 59, f'"{"x" * 59}"'),
+        ("x" * 60, '"[data]"'),
         ("a b " * 200, f'"{("a b " * 200)[:297]}…"'),
     ],
 )

@@ -1,7 +1,7 @@
 """The tools through the SDK's client in memory, in both protocol eras."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -189,6 +189,23 @@ async def test_the_clients_name_decides_about_resource_links(era: str) -> None:
             result = await client.call_tool("generate_image", {"prompt": "x"})
     assert [block.type for block in result.content] == ["text"]
     assert result.structured_content["images"][0]["url"] in text_of(result)
+
+
+@pytest.mark.parametrize(
+    ("query", "expiry"),
+    [
+        ("X-Tos-Date=20260102T030405Z&X-Tos-Expires=3600", "2026-01-02T04:04:05+00:00"),
+        ("x-amz-date=20260102T030405Z&x-amz-expires=60", "2026-01-02T03:05:05+00:00"),
+        ("Expires=1767323045&Signature=x", "2026-01-02T03:04:05+00:00"),
+        ("Expires=soon", "2026-01-02T00:00:00+00:00"),
+        ("Expires=99999999999999999999", "2026-01-02T00:00:00+00:00"),
+        ("X-Tos-Expires=3600", "2026-01-02T00:00:00+00:00"),
+        ("", "2026-01-02T00:00:00+00:00"),
+    ],
+)
+async def test_a_link_ends_when_its_signature_says_or_after_a_day(query: str, expiry: str) -> None:
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    assert results.link_expiry(f"https://cdn.example.com/a.jpg?{query}", created).isoformat() == expiry
 
 
 class Held(httpx.AsyncBaseTransport):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,25 @@ def test_the_protocol_version_of_the_handshake_is_the_clients() -> None:
 def test_end_of_input_ends_the_process_with_zero() -> None:
     done = raw([])
     assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_ctrl_c_ends_it_at_once() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "mcp_server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=child_environment(),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(b"".join(line + b"\n" for line in encoded(INITIALIZE)))
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) in (0, -signal.SIGINT)
+        assert b"Traceback" not in process.stderr.read()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX path")

@@ -10,9 +10,9 @@ import anyio
 import httpx
 
 from mcp_server.client.failures import from_exception, from_response
-from mcp_server.client.replies import image_urls
+from mcp_server.client.replies import Reply, read_reply
 from mcp_server.client.retry import wait_before_retry
-from mcp_server.errors import BadUpstreamReply, UpstreamError
+from mcp_server.errors import BadUpstreamReply, NotConfigured, UpstreamError
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,9 @@ LARGEST_REPLY = 1024 * 1024
 
 class SeedreamClient:
     """The API at `base_url`, spoken to with `api_key`.
+
+    Raises:
+        NotConfigured: a proxy, CA or base URL setting that can't be used.
 
     Connections are pooled. Proxy and CA variables of the environment hold (`trust_env`). `transport`
     replaces the network in tests; `sleep` the waiting.
@@ -42,21 +45,29 @@ class SeedreamClient:
         self._secret = api_key
         self._timeout_seconds = timeout_seconds
         self._sleep = sleep
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            # identity: replies are small, and what is not compressed can't be a decompression bomb.
-            headers={"Authorization": f"Bearer {api_key}", "Accept-Encoding": "identity"},
-            transport=transport,
-            trust_env=trust_env,
-            # How many run at once is decided above; a second limit here could only deadlock or starve.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-        )
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=base_url,
+                # identity: replies are small, and what is not compressed can't be a decompression bomb.
+                headers={"Authorization": f"Bearer {api_key}", "Accept-Encoding": "identity"},
+                transport=transport,
+                trust_env=trust_env,
+                # How many run at once is decided above; a second limit here could only starve.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            )
+        except (OSError, ImportError, ValueError, httpx.InvalidURL) as error:
+            # What httpx raises for them, ssl.SSLError being an OSError; its texts may hold passwords.
+            raise NotConfigured(
+                f"A network setting can't be used ({type(error).__name__})",
+                "a person must check SSL_CERT_FILE, SSL_CERT_DIR, HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, "
+                "NO_PROXY and NOVITA_BASE_URL, and restart the server",
+            ) from None
 
     async def aclose(self) -> None:
         """Close the pooled connections."""
         await self._http.aclose()
 
-    async def generate(self, path: str, body: Mapping[str, Any], images: int) -> tuple[str, ...]:
+    async def generate(self, path: str, body: Mapping[str, Any], images: int) -> Reply:
         """The links to the pictures that the API makes of `body`, of which at most `images` are due.
 
         Sent again only where surely nothing was billed.
@@ -68,7 +79,7 @@ class SeedreamClient:
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
         for attempt in count(1):
             try:
-                return await self._post(path, body, timeout)
+                return await self._post(path, body, images, timeout)
             except UpstreamError as error:
                 # Not cryptography: the jitter only spreads callers.
                 wait = wait_before_retry(error, attempt, random.random())  # noqa: S311
@@ -78,7 +89,7 @@ class SeedreamClient:
             await self._sleep(wait)
         raise AssertionError("unreachable: count() does not end")  # pragma: no cover
 
-    async def _post(self, path: str, body: Mapping[str, Any], timeout: httpx.Timeout) -> tuple[str, ...]:
+    async def _post(self, path: str, body: Mapping[str, Any], images: int, timeout: httpx.Timeout) -> Reply:
         try:
             # httpx bounds each read; the whole is bounded here, against a reply that trickles.
             with anyio.fail_after(CONNECT_SECONDS + (timeout.read or 0)):
@@ -91,7 +102,7 @@ class SeedreamClient:
                 raise BadUpstreamReply(
                     "The API's reply is too large", "tell the person; do not repeat the call"
                 )
-            return image_urls(content)
+            return read_reply(content, images, self._secret)
         raise from_response(response.status_code, response.headers, content or b"", self._secret)
 
 

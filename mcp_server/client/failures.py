@@ -105,15 +105,21 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes, secret: 
         kind = _STATUSES.get(status, OutcomeUnknown if status >= 500 else UpstreamRejected)
     if status in _AFTER_THE_REQUEST and kind.retryable:
         kind = OutcomeUnknown
-    problem, remedy = _PROBLEMS[kind], _REMEDIES[kind]
+    problem, remedy, who = _PROBLEMS[kind], _REMEDIES[kind], kind.who
     if kind is UpstreamRejected and (status in (404, 405) or 300 <= status < 400):
         remedy = "a person must check NOVITA_BASE_URL and SEEDREAM_MODEL: there is no such API"
-    said = next(_messages(reply), "")
-    problem += f" (HTTP {status}" + (f", it said {quote(said, (secret,))})" if said else ")")
+        who = "a person"
+    problem += f" (HTTP {status}){what_it_says(reply, secret)}"
     retry_after = parse_retry_after(headers.get("retry-after"), datetime.now(UTC))
     if kind.retryable and retry_after is not None:
         remedy = f"wait {max(1, round(retry_after))} s, as the API asks, then call again"
-    return kind(problem, remedy, retry_after)
+    return kind(problem, remedy, retry_after, who)
+
+
+def what_it_says(reply: object, secret: str) -> str:
+    """`, it said "…"` with the message of an error body, quoted; empty where it has none."""
+    said = next(_messages(reply), "")
+    return f", it said {quote(said, (secret,))}" if said else ""
 
 
 def from_exception(error: httpx.RequestError | TimeoutError) -> UpstreamError:
@@ -167,7 +173,8 @@ def _parts(reply: object) -> Iterator[Mapping[str, Any]]:
     """
     if not isinstance(reply, dict):
         return
-    for outer in (reply.get("error"), reply):
+    error = reply.get("error")
+    for outer in ({"message": error} if isinstance(error, str) else error, reply):
         if isinstance(outer, dict):
             inner = _json(outer["message"]) if isinstance(outer.get("message"), str) else None
             if isinstance(inner, dict):

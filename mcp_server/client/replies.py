@@ -2,21 +2,31 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from mcp_server.client.failures import what_it_says
 from mcp_server.errors import BadUpstreamReply
 
 _REMEDY = (
     "do not repeat the call by yourself: it may be billed a second time. Tell the person, who can look at "
     "the account's usage page and decide"
 )
-LONGEST_URL = 8_192
+LONGEST_URL = 4_096
 
 
-def image_urls(body: bytes) -> tuple[str, ...]:
-    """The links in the body of a reply with status 200, byte-exact and in order.
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The picture links of a success, and how many of its items were none."""
+
+    urls: tuple[str, ...]
+    unusable: int = 0
+
+
+def read_reply(body: bytes, most: int, secret: str) -> Reply:
+    """The links in the body of a success, byte-exact and in order, at most `most`.
 
     Items may be strings, or objects with `url` or `image_url`. An item that is no http(s) URL is left
-    out, so that one bad link loses no good one.
+    out and counted, so that one bad link loses no good one.
 
     Raises:
         BadUpstreamReply: no JSON, no `images`, or no usable link in it.
@@ -27,11 +37,12 @@ def image_urls(body: bytes) -> tuple[str, ...]:
         raise BadUpstreamReply("The API said success, but its reply is not JSON", _REMEDY) from None
     images = reply.get("images") if isinstance(reply, dict) else None
     if not isinstance(images, list):
-        raise BadUpstreamReply("The API said success, but its reply holds no images", _REMEDY)
-    urls = tuple(url for item in images for url in _urls_of(item) if _is_usable(url))
+        said = what_it_says(reply, secret)
+        raise BadUpstreamReply(f"The API said success, but its reply holds no images{said}", _REMEDY)
+    urls = tuple(url for item in images for url in _urls_of(item) if _is_usable(url))[:most]
     if not urls:
         raise BadUpstreamReply("The API said success, but its list of images is empty or unusable", _REMEDY)
-    return urls
+    return Reply(urls, len(images) - len(urls))
 
 
 def _urls_of(item: object) -> Iterator[str]:

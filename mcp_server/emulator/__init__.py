@@ -13,7 +13,8 @@ What it does not emulate:
   unless a fault is injected that says so.
 - whether too large a `max_images` beside references is refused or clamped: not documented; it clamps.
 - how the API words its messages, its limits on body size and concurrency, its speed: not documented.
-- letters other than Latin in the drawn caption: the font in use has no others.
+- every alphabet in the drawn caption: it uses a font of this machine where it finds one; without one,
+  accents are dropped and other letters become question marks.
 """
 
 from mcp_server.emulator.server import API_KEY, Emulator, run

@@ -1,17 +1,21 @@
 """The emulator's HTTP side: the API's endpoints, the links, the control endpoint, the page."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 import httpx
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from mcp_server.emulator import contract
@@ -56,12 +60,14 @@ class EmulatorApp:
                 Route("/", self._page),
                 Route(contract.PATH, self._generate, methods=["POST"]),
                 Route(contract.BALANCE_PATH, self._balance),
-                Route("/pictures/{id}/{number:int}.jpg", self._picture),
-                Route("/thumbnails/{id}/{number:int}.jpg", self._thumbnail),
+                Route("/pictures/{id}/{number}.jpg", self._picture),
+                Route("/thumbnails/{id}/{number}.jpg", self._thumbnail),
                 Route("/_emulator/faults", self._faults, methods=["GET", "POST", "DELETE"]),
                 Route("/_emulator/requests", self._requests),
             ],
-            exception_handlers={ApiError: _api_error, 404: _not_found},
+            exception_handlers={ApiError: _api_error, 404: _not_found, 405: _not_found},
+            # Against web pages that reach loopback by a name of their own.
+            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
         )
 
     async def _generate(self, request: Request) -> Response:
@@ -75,12 +81,14 @@ class EmulatorApp:
             self._authenticate(request)
             body = await _read_body(request)
             if fault and fault.replaces_reply and not fault.billed:
-                record.wanted = read_request(body)
+                record.wanted = replace(read_request(body), references=())
                 return await self._misbehave(fault, request, record, Response())
             wanted = record.wanted = read_request(body)
             base = str(request.base_url).rstrip("/")
             for index, reference in enumerate(wanted.references):
                 record.thumbnails.append(await self._load(reference, index, base))
+            # What is remembered is their thumbnails: a few requests of 100 MB would fill the memory.
+            record.wanted = replace(wanted, references=())
             await anyio.sleep(self._latency)
             self.store.bill(record, wanted.images)
             links = [self.store.link(base, record, number + 1) for number in range(wanted.images)]
@@ -90,7 +98,7 @@ class EmulatorApp:
             record.status = reply.status_code
             return reply
         except ApiError as error:
-            record.status, record.reason = error.status, error.reason
+            record.status, record.reason = error.status, f"{error.reason}: {error.message}"
             raise
 
     async def _misbehave(self, fault: Fault, request: Request, record: Record, honest: Response) -> Response:
@@ -100,8 +108,7 @@ class EmulatorApp:
             return honest
         record.status, record.reason = fault.status or 200, fault.reason or f"fault: {fault.drop or 'body'}"
         if fault.drop == "mid_reply":
-            # The length promises more than comes, so the server cuts the connection.
-            return Response(b'{"images": ["ht', headers={"Content-Length": "1000"})
+            return StreamingResponse(self._half(request), headers={"Content-Length": "1000"})
         if fault.drop:
             await self._abort(request)
             return Response()
@@ -110,6 +117,10 @@ class EmulatorApp:
             return Response(fault.body, fault.status or 200, headers)
         status = fault.status or 200
         return JSONResponse(ApiError(status, fault.reason, fault.message).body(), status, headers)
+
+    async def _half(self, request: Request) -> AsyncIterator[bytes]:
+        yield b'{"images": ["ht'
+        await self._abort(request)
 
     def _authenticate(self, request: Request) -> None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
@@ -136,7 +147,7 @@ class EmulatorApp:
         record_id, _, file = path.partition("/")
         number = file.removesuffix(".jpg")
         try:
-            if not number.isdecimal():
+            if not number.isdecimal() or len(number) > 3:
                 raise bad_request("no such picture")
             record = self.store.picture(record_id, int(number), query)
         except ApiError as error:
@@ -154,12 +165,12 @@ class EmulatorApp:
         if "authorization" in request.headers:
             # As signed object stores do: the link is the authorization, a second one is an error.
             raise ApiError(400, "InvalidArgument", "only one way of authorization, and the link is one")
-        number = int(request.path_params["number"])
+        number = _number(request)
         record = self.store.picture(request.path_params["id"], number, request.url.query)
         return Response(await self._draw(record, number), media_type="image/jpeg")
 
     async def _thumbnail(self, request: Request) -> Response:
-        number = int(request.path_params["number"])
+        number = _number(request)
         record = self.store.thumbnail(request.path_params["id"], number)
         if record is None or record.wanted is None:
             raise ApiError(404, "NoSuchKey", "no such picture")
@@ -176,13 +187,18 @@ class EmulatorApp:
         )
 
     async def _faults(self, request: Request) -> Response:
+        if "origin" in request.headers:
+            raise ApiError(403, "FORBIDDEN", "no web page may steer the emulator")
         if request.method == "DELETE":
             self.faults.clear()
         elif request.method == "POST":
             try:
                 self.faults.add(Fault.model_validate_json(await _read_body(request)))
             except ValidationError as error:
-                problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+                problems = [
+                    f"{'.'.join(map(str, one['loc']))} {one['msg'].removeprefix('Value error, ')}".strip()
+                    for one in error.errors()
+                ]
                 return JSONResponse({"problems": problems}, 422)
         return JSONResponse([fault.model_dump(exclude_none=True) for fault in self.faults.in_force()])
 
@@ -216,9 +232,16 @@ def _summary(record: Record) -> dict[str, object]:
             "width": wanted.width,
             "height": wanted.height,
             "watermark": wanted.watermark,
-            "references": len(wanted.references),
+            "references": len(record.thumbnails),
         }
     return summary
+
+
+def _number(request: Request) -> int:
+    text = request.path_params["number"]
+    if not text.isdecimal() or len(text) > 3:
+        raise ApiError(404, "NoSuchKey", "no such picture")
+    return int(text)
 
 
 async def _read_body(request: Request) -> bytes:
@@ -238,6 +261,7 @@ async def _download(url: str, index: int) -> bytes:
     """
     data = bytearray()
     try:
+        _ = urlsplit(url).port  # a ValueError where it is out of range, which httpx lets through
         async with (
             httpx.AsyncClient(timeout=_FETCH_SECONDS, follow_redirects=True) as client,
             client.stream("GET", url) as response,
@@ -247,7 +271,7 @@ async def _download(url: str, index: int) -> bytes:
                 data += chunk
                 if len(data) > contract.REFERENCE_BYTES:
                     break
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):  # the last for names that are none
         raise bad_request(f"images[{index}]: can't be downloaded") from None
     return bytes(data)
 

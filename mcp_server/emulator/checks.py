@@ -19,7 +19,10 @@ _NUMBER_WORDS = (
     *("nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen"),
 )
 # Not the parts of a ratio (4:3) or of a decimal.
-_NUMBER = re.compile(rf"(?<![:\d.])\b(1[0-5]|[1-9]|{'|'.join(_NUMBER_WORDS)})\b(?!\s*:|\.\d)", re.IGNORECASE)
+# A whole number of its own: no part of a ratio (4:3), a decimal (2.5), a larger number (1,000).
+_NUMBER = re.compile(
+    rf"(?<![\w:.,])(\d{{1,3}}|{'|'.join(_NUMBER_WORDS)})(?![\w:]|[.,]\d|\s*:)", re.IGNORECASE
+)
 _RATIO = re.compile(r"\b([1-9][0-9]?)\s*:\s*([1-9][0-9]?)\b")
 _DATA_URI = re.compile(r"data:image/([a-z]+);base64,")
 
@@ -48,13 +51,15 @@ def read_request(body: bytes) -> Wanted:
         raise bad_request("the body is not JSON") from None
     if not isinstance(fields, dict):
         raise bad_request("the body is not a JSON object")
+    if re.search(r"[\ud800-\udfff]", str(fields.get("prompt"))):
+        raise bad_request("prompt holds half of a surrogate pair")
     _check_types(fields)
     prompt = fields.get("prompt", "")
     if not prompt.strip():
         raise bad_request("prompt is required")
     references = tuple(fields.get("images", ()))
-    if len(references) > contract.MOST_REFERENCES:
-        raise bad_request(f"images: at most {contract.MOST_REFERENCES} reference images")
+    if len(references) > contract.MOST_REFERENCES or fields.get("images") == []:
+        raise bad_request(f"images: 1 to {contract.MOST_REFERENCES} reference images")
     mode = fields.get("sequential_image_generation", contract.DEFAULT_MODE)
     if mode not in contract.MODES:
         raise bad_request(f"sequential_image_generation must be one of {contract.MODES}")
@@ -105,12 +110,12 @@ def read_size(size: str, prompt: str) -> tuple[int, int]:
 
 
 def number_in(prompt: str) -> int:
-    """The number of images that the prompt names, from 1 to 15; 1 where it names none."""
+    """The number of images that the prompt names; 1 where it names none."""
     match = _NUMBER.search(prompt)
     if match is None:
         return 1
     word = match[1].lower()
-    return int(word) if word.isdigit() else _NUMBER_WORDS.index(word) + 1
+    return max(1, int(word)) if word.isdecimal() else _NUMBER_WORDS.index(word) + 1
 
 
 def decode_data_uri(uri: str, index: int) -> bytes:

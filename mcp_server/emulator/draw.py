@@ -6,6 +6,7 @@ and the watermark where asked. The same generation always gives the same bytes.
 
 import io
 import random
+import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -15,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mcp_server.emulator.checks import Wanted
 
 _LONGEST_CAPTION = 900  # characters; a longer prompt ends in "…"
-_MOST_LINES = 14
+_FONTS = ("DejaVuSans.ttf", "Arial.ttf", "arial.ttf", "LiberationSans-Regular.ttf")
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -25,9 +26,9 @@ def draw_jpeg(wanted: Wanted, number: int, thumbnails: Sequence[Image.Image], sc
     width, height = max(1, int(wanted.width * scale)), max(1, int(wanted.height * scale))
     picture = _composition(f"{wanted.prompt}#{number}", width, height)
     draw = ImageDraw.Draw(picture, "RGBA")
-    unit = max(1, round((width * height) ** 0.5 / 40))
-    _caption(draw, f"{wanted.prompt[:_LONGEST_CAPTION]}", unit, width, height)
-    _note(draw, f"emulated · {number} of {wanted.images} · {wanted.width} x {wanted.height}", unit)
+    unit = max(1, round(min((width * height) ** 0.5 / 40, min(width, height) / 12)))
+    _caption(draw, wanted.prompt, unit, width, height)
+    _note(draw, f"emulated, {number} of {wanted.images}, {wanted.width} x {wanted.height}", unit, width)
     _paste(picture, thumbnails, unit, width, height)
     if wanted.watermark:
         _watermark(draw, unit, width, height)
@@ -51,17 +52,20 @@ def _composition(seed: str, width: int, height: int) -> Image.Image:
     return small.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _caption(draw: ImageDraw.ImageDraw, text: str, unit: int, width: int, height: int) -> None:
-    """The prompt in a dark panel in the middle, wrapped, at a size that can be read."""
-    lines, font = ["…"], _font(unit)
-    for size in (unit * 2, unit * 3 // 2, unit):
+def _caption(draw: ImageDraw.ImageDraw, prompt: str, unit: int, width: int, height: int) -> None:
+    """The prompt in a dark panel in the middle, wrapped, at the largest size that fits."""
+    text = prompt if len(prompt) <= _LONGEST_CAPTION else prompt[:_LONGEST_CAPTION] + "…"
+    room = max(unit, height - 8 * unit)
+    block, font = "", _font(unit)
+    for size in (unit * 2, unit * 3 // 2, unit, max(1, unit * 2 // 3)):
         font = _font(size)
-        lines = _wrap(text, font, width - 6 * unit)
-        if len(lines) <= _MOST_LINES:
+        lines = _wrap(_drawable(text, font), font, width - 4 * unit)
+        most = max(1, int(room / (_height(font) + unit // 2)))
+        if len(lines) > most:
+            lines = [*lines[: most - 1], lines[most - 1] + "…"]
+        block = "\n".join(lines)
+        if len(lines) < most:
             break
-    if len(lines) > _MOST_LINES:
-        lines = [*lines[: _MOST_LINES - 1], lines[_MOST_LINES - 1] + "…"]
-    block = "\n".join(lines)
     left, top, right, bottom = draw.multiline_textbbox((0, 0), block, font=font, spacing=unit // 2)
     x, y = (width - (right - left)) / 2, (height - (bottom - top)) / 2
     draw.rounded_rectangle(
@@ -70,6 +74,23 @@ def _caption(draw: ImageDraw.ImageDraw, text: str, unit: int, width: int, height
         fill=(0, 0, 0, 150),
     )
     draw.multiline_text((x - left, y - top), block, font=font, fill="white", spacing=unit // 2)
+
+
+def _height(font: Font) -> float:
+    _, top, _, bottom = font.getbbox("Ég")
+    return max(1.0, bottom - top)
+
+
+def _drawable(text: str, font: Font) -> str:
+    """`text` as `font` can show it: Pillow's own knows only plain letters, so accents are dropped there."""
+    if isinstance(getattr(font, "path", None), str):  # a file of this machine
+        return text
+    plain = unicodedata.normalize("NFKD", text.replace("—", "-").replace("–", "-"))  # noqa: RUF001
+    return "".join(char if char.isascii() else "?" for char in plain if not _is_mark(char))
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char).startswith("M")
 
 
 def _wrap(text: str, font: Font, width: float) -> list[str]:
@@ -95,8 +116,11 @@ def _pieces(word: str, font: Font, width: float) -> list[str]:
     return [word[start:end] for start, end in pairwise(cuts)]
 
 
-def _note(draw: ImageDraw.ImageDraw, text: str, unit: int) -> None:
-    draw.text((unit, unit), text, font=_font(unit), fill="white", stroke_width=2, stroke_fill="black")
+def _note(draw: ImageDraw.ImageDraw, text: str, unit: int, width: int) -> None:
+    block = "\n".join(_wrap(text, _font(unit), width - 2 * unit))
+    draw.multiline_text(
+        (unit, unit), block, font=_font(unit), fill="white", stroke_width=2, stroke_fill="black"
+    )
 
 
 def _paste(
@@ -105,7 +129,8 @@ def _paste(
     """The references in a row along the bottom, left of the watermark's corner."""
     if not thumbnails:
         return
-    cell = max(1, min((width - 2 * unit) * 3 // 4 // len(thumbnails), height // 5))
+    room = width - 2 * unit - int(_font(unit).getlength("AI generated"))
+    cell = max(1, min(room // len(thumbnails), height // 5))
     for index, thumbnail in enumerate(thumbnails):
         small = thumbnail.copy()
         small.thumbnail((cell - max(1, cell // 10),) * 2)
@@ -123,5 +148,10 @@ def _watermark(draw: ImageDraw.ImageDraw, unit: int, width: int, height: int) ->
 
 @lru_cache(maxsize=64)
 def _font(size: int) -> Font:
-    """Pillow's own font: Latin, so that no font file need be there."""
+    """A font of this machine that has most alphabets, or else Pillow's own, which has plain letters."""
+    for name in _FONTS:
+        try:
+            return ImageFont.truetype(name, max(8, size))
+        except OSError:
+            continue
     return ImageFont.load_default(max(8, size))

@@ -17,11 +17,13 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    status: int | None = Field(None, ge=100, le=599, description="status of the reply")
+    status: int | None = Field(None, ge=200, le=599, description="status of the reply")
     reason: str = Field("", description="reason in the reply's error body")
     message: str = Field("injected fault", description="message in the reply's error body")
     body: str | None = Field(None, description="the reply's whole body instead, of any kind (status 200)")
-    retry_after: str | None = Field(None, description="Retry-After header, seconds or a date")
+    retry_after: str | None = Field(
+        None, pattern=r"^[ -~]*$", description="Retry-After header, seconds or a date"
+    )
     delay: float = Field(0.0, ge=0, le=3600, description="seconds to wait before the reply")
     drop: Drop | None = Field(
         None,

@@ -19,7 +19,7 @@ article p { margin: .2rem 0; overflow-wrap: anywhere; }
 .meta { opacity: .7; font-size: .85rem; } .failed { color: #c33; }
 </style>
 <h1>Seedream emulator</h1>
-<p>$requests requests, $images images billed (with no money). Newest first; reload to see more.</p>
+<p>$requests requests, $images images would have been billed. Newest first; reload to see more.</p>
 $rows
 </html>
 """)
@@ -42,7 +42,7 @@ def _row(record: Record) -> str:
         f'src="/thumbnails/{record.id}/{number}.jpg" alt="picture {number}"></a>'
         for number in range(1, record.billed_images + 1)
     )
-    references = f", {len(wanted.references)} references" if wanted.references else ""
+    references = f", {len(record.thumbnails)} references" if record.thumbnails else ""
     watermark = ", watermark" if wanted.watermark else ""
     return (
         f"<article><p>{escape(wanted.prompt[:400])}</p>"

@@ -34,6 +34,7 @@ class Generation:
     id: str
     body: Mapping[str, Any]  # as sent
     urls: tuple[str, ...]
+    unusable: int  # items of the reply that were no link
     created: datetime  # UTC, when the reply was there
     images_today: int  # by this process, since midnight UTC, this generation's included
     emulated: bool
@@ -103,12 +104,18 @@ class Generations:
         self.require_key()
         client = self._client or await self._start()
         async with self._slots:
-            urls = await client.generate(self.settings.limits.path, body, billable_images(body))
+            reply = await client.generate(self.settings.limits.path, body, billable_images(body))
         now = datetime.now(UTC)
         day, count = self._today
-        self._today = (now.date(), (count if day == now.date() else 0) + len(urls))
+        self._today = (now.date(), (count if day == now.date() else 0) + len(reply.urls))
         return Generation(
-            secrets.token_hex(8), body, urls, now, self._today[1], emulated=self.settings.emulator
+            id=secrets.token_hex(8),
+            body=body,
+            urls=reply.urls,
+            unusable=reply.unusable,
+            created=now,
+            images_today=self._today[1],
+            emulated=self.settings.emulator,
         )
 
     async def previews(self, generation: Generation) -> "tuple[dict[int, Preview], list[str]]":

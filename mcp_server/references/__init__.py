@@ -47,5 +47,8 @@ async def check_references(images: tuple[str, ...], limits: Limits, *, loopback_
             check_url(entry, name, loopback_ok=loopback_ok)
             wire.append(entry)
         else:
-            raise ImageUnusable(f"{name} is neither an http(s) URL nor a data: URI", _REMEDY)
+            raise ImageUnusable(
+                f"{name} is neither an http(s) URL nor a data: URI; this version reads no local files",
+                _REMEDY,
+            )
     return References(tuple(wire), tuple(warnings))

@@ -7,7 +7,7 @@ import re
 
 from PIL import Image, UnidentifiedImageError
 
-from mcp_server.errors import ImageUnusable
+from mcp_server.errors import ImageUnusable, quote
 from mcp_server.limits import Limits
 
 _HEAD = re.compile(r"data:(?P<type>[^;,]{0,100})(?P<parameters>(?:;[^;,]{0,100}){0,8}),", re.IGNORECASE)
@@ -39,9 +39,7 @@ def check_data_uri(uri: str, name: str, limits: Limits) -> tuple[str, str | None
     label = head["type"].lower().removeprefix("image/")
     warning = None
     if label != kind and (label, kind) != ("jpg", "jpeg"):
-        warning = (
-            f"{name} was labelled {head['type'] or 'nothing'}, and is {kind} by content; sent as {kind}."
-        )
+        warning = f"{name} was labelled {quote(head['type'])}, and is {kind} by content; sent as {kind}."
     return f"data:image/{kind};base64,{encoded}", warning
 
 
@@ -60,8 +58,8 @@ def check_image(data: bytes, name: str, limits: Limits) -> str:
         raise ImageUnusable(
             f"{name} has more than {limits.reference_max_pixels:,} pixels", "pass a smaller version of it"
         ) from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, OverflowError):
-        # What Pillow raises for a header it can't read; SyntaxError is its word for a broken PNG.
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, OverflowError, RuntimeError):
+        # What Pillow raises for a header it can't read: SyntaxError for a PNG, RuntimeError for an AVIF.
         raise ImageUnusable(f"{name} is not an image, or its header is damaged", _REMEDY) from None
     if kind == "mpo":  # a phone's JPEG with a second picture behind the first, which every reader shows
         kind = "jpeg"

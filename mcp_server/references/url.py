@@ -4,7 +4,9 @@ Decided by the text alone. No name is resolved and nothing is fetched.
 """
 
 import ipaddress
+import re
 import socket
+import unicodedata
 from urllib.parse import urlsplit
 
 from mcp_server.errors import ImageUnusable
@@ -12,7 +14,15 @@ from mcp_server.errors import ImageUnusable
 _REMEDY = (
     "pass a URL that anybody on the internet can open, or the image itself as data:image/jpeg;base64,<data>"
 )
-_PRIVATE_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home", "corp", "test", "invalid")
+# Names of this machine and of private networks: RFC 6761, 6762, 8375, ICANN's .internal, and habits.
+_PRIVATE_NAMES = (
+    *("localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "corp", "private"),
+    "home.arpa",
+)
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def check_url(url: str, name: str, *, loopback_ok: bool) -> None:
@@ -23,34 +33,51 @@ def check_url(url: str, name: str, *, loopback_ok: bool) -> None:
     """
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, _ = unicodedata.normalize("NFKC", parts.hostname or ""), parts.port
     except ValueError:
         raise ImageUnusable(f"{name} is not a valid URL", _REMEDY) from None
-    # urlsplit drops tabs and line ends in silence; what is checked must be what is sent.
-    if not host or any(char.isspace() or not char.isprintable() for char in url):
+    # urlsplit drops tabs and line ends in silence; what is checked must be what is sent. Escapes and
+    # backslashes in the host are read differently by different programs.
+    if re.search(r"[\\%]", parts.netloc.partition("%25")[0]) or not _is_plain(url) or not host:
         raise ImageUnusable(f"{name} is not a valid URL", _REMEDY)
     address = _address(host)
     if loopback_ok and (address.is_loopback if address else _is_named(host, "localhost")):
         return
-    if address.is_global and not address.is_multicast if address else _is_public_name(host):
+    if _is_public_address(address) if address else _is_public_name(host):
         return
     raise ImageUnusable(
         f"{name} points to a local or private host, which the API can't reach from outside", _REMEDY
     )
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _is_plain(url: str) -> bool:
+    return url.isprintable() and not any(char.isspace() for char in url)
+
+
+def _address(host: str) -> Address | None:
     """The address that `host` spells, in any way that a resolver takes (127.1, 0x7f000001, …)."""
     bare = host.partition("%")[0].rstrip(".")
     try:
-        address = ipaddress.ip_address(bare)
+        return _unwrapped(ipaddress.ip_address(bare))
     except ValueError:
         try:
-            address = ipaddress.IPv4Address(socket.inet_aton(bare))
+            return ipaddress.IPv4Address(socket.inet_aton(bare))
         except (OSError, UnicodeEncodeError):
             return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
+
+
+def _unwrapped(address: Address) -> Address:
+    """The IPv4 address inside an IPv6 one, where it is one of the ways to write or carry it."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64 or (address in _IPV4_COMPATIBLE and int(address) > 1):
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _is_public_address(address: Address) -> bool:
+    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not address.is_multicast and not site_local
 
 
 def _is_named(host: str, domain: str) -> bool:
@@ -59,5 +86,8 @@ def _is_named(host: str, domain: str) -> bool:
 
 
 def _is_public_name(host: str) -> bool:
-    # A name without a dot is one of somebody's own network.
-    return "." in host.rstrip(".") and not any(_is_named(host, name) for name in _PRIVATE_NAMES)
+    labels = host.removesuffix(".").split(".")
+    # A name without a dot is one of somebody's own network; one that ends in a number is no name.
+    if len(labels) < 2 or not all(labels) or labels[-1].isdecimal():
+        return False
+    return not any(_is_named(host, name) for name in _PRIVATE_NAMES)
