@@ -432,7 +432,7 @@ async def test_no_web_page_can_steer_it(http: httpx.AsyncClient) -> None:
 
 def test_without_a_font_of_the_machine_accents_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = (0, 0, 512, 512)
-    monkeypatch.setattr(draw, "_FONTS", ())
+    monkeypatch.setattr(draw, "_FONTS", ("no-such-font.ttf",))
     draw._font.cache_clear()
     plain = ImageFont.load_default(20)
     assert draw._drawable("naïve — 狐…", plain) == "naive - ?..."
@@ -445,6 +445,8 @@ def test_the_prompt_fits_into_the_longest_pictures(width: int, height: int) -> N
     wanted = Wanted("a long prompt " * 90, (), width, height, 1, watermark=True)
     picture = Image.open(io.BytesIO(draw_jpeg(wanted, 1, (Image.new("RGB", (90, 60)),) * 10)))
     assert picture.size == (width, height)
+    small = Image.open(io.BytesIO(draw_jpeg(wanted, 1, (), 0.125)))
+    assert small.size == (width // 8, height // 8)
 
 
 async def test_too_large_a_body_is_refused(http: httpx.AsyncClient) -> None:

@@ -12,6 +12,7 @@ from mcp import Client
 from mcp.client.sse import sse_client
 
 from mcp_server.sockets import listen
+from mcp_server.transports import _one_reply
 from tests.conftest import child_environment, data_uri, image_bytes, running, text_of
 
 pytestmark = pytest.mark.anyio
@@ -78,6 +79,14 @@ def test_a_refused_request_leaves_no_traceback_and_the_address_given_is_a_legal_
         process.wait(15)
         assert process.stdout is not None
         assert "Traceback" not in process.stdout.read()
+
+
+async def test_an_error_before_the_reply_is_not_swallowed() -> None:
+    async def broken(*_: object) -> None:
+        raise ValueError("before")
+
+    with pytest.raises(ValueError, match="before"):
+        await _one_reply(broken)({"type": "http"}, None, None)  # type: ignore[arg-type]
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -5,11 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
-import httpx
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -19,7 +17,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from mcp_server.emulator import contract
-from mcp_server.emulator.checks import Wanted, decode_data_uri, read_reference, read_request
+from mcp_server.emulator.bodies import download, read_body
+from mcp_server.emulator.checks import decode_data_uri, read_reference, read_request
 from mcp_server.emulator.contract import ApiError, bad_request
 from mcp_server.emulator.draw import draw_jpeg
 from mcp_server.emulator.faults import Fault, Faults
@@ -28,8 +27,6 @@ from mcp_server.emulator.store import Record, Store
 
 _THUMBNAIL = 512
 _PAGE_ROWS = 50
-_MAX_BODY = 160 * 1024**2
-_FETCH_SECONDS = 20.0
 _DRAWING_AT_ONCE = 2
 
 Abort = Callable[[Request], Awaitable[None]]
@@ -79,7 +76,7 @@ class EmulatorApp:
             return Response()
         try:
             self._authenticate(request)
-            body = await _read_body(request)
+            body = await read_body(request)
             if fault and fault.replaces_reply and not fault.billed:
                 record.wanted = replace(read_request(body), references=())
                 return await self._misbehave(fault, request, record, Response())
@@ -137,7 +134,7 @@ class EmulatorApp:
         elif reference.startswith(f"{base}/pictures/"):
             data = await self._own_picture(reference.removeprefix(f"{base}/pictures/"), index)
         elif reference.startswith(("http://", "https://")):
-            data = await _download(reference, index)
+            data = await download(reference, index)
         else:
             raise bad_request(f"images[{index}]: neither a URL nor a data URI", "INVALID_IMAGE_FORMAT")
         return await anyio.to_thread.run_sync(read_reference, data, index, _THUMBNAIL, limiter=self._drawing)
@@ -193,7 +190,7 @@ class EmulatorApp:
             self.faults.clear()
         elif request.method == "POST":
             try:
-                self.faults.add(Fault.model_validate_json(await _read_body(request)))
+                self.faults.add(Fault.model_validate_json(await read_body(request)))
             except ValidationError as error:
                 problems = [
                     f"{'.'.join(map(str, one['loc']))} {one['msg'].removeprefix('Value error, ')}".strip()
@@ -208,7 +205,7 @@ class EmulatorApp:
                 "requests": self.store.requests,
                 "billed_requests": self.store.billed_requests,
                 "billed_images": self.store.billed_images,
-                "recent": [_summary(record) for record in self.store.recent(_PAGE_ROWS)],
+                "recent": [record.summary() for record in self.store.recent(_PAGE_ROWS)],
             }
         )
 
@@ -217,63 +214,11 @@ class EmulatorApp:
         return HTMLResponse(render_page(store.recent(_PAGE_ROWS), store.requests, store.billed_images))
 
 
-def _summary(record: Record) -> dict[str, object]:
-    wanted: Wanted | None = record.wanted
-    summary: dict[str, object] = {
-        "id": record.id,
-        "when": record.when.isoformat(),
-        "status": record.status,
-        "reason": record.reason,
-        "billed_images": record.billed_images,
-    }
-    if wanted is not None:
-        summary |= {
-            "prompt": wanted.prompt,
-            "width": wanted.width,
-            "height": wanted.height,
-            "watermark": wanted.watermark,
-            "references": len(record.thumbnails),
-        }
-    return summary
-
-
 def _number(request: Request) -> int:
     text = request.path_params["number"]
     if not text.isdecimal() or len(text) > 3:
         raise ApiError(404, "NoSuchKey", "no such picture")
     return int(text)
-
-
-async def _read_body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise ApiError(413, "INVALID_REQUEST_BODY", "the body is too large")
-    return bytes(body)
-
-
-async def _download(url: str, index: int) -> bytes:
-    """A reference by URL, as the API would load it.
-
-    Raises:
-        ApiError: it can't be had, or is larger than a reference may be.
-    """
-    data = bytearray()
-    try:
-        _ = urlsplit(url).port  # a ValueError where it is out of range, which httpx lets through
-        async with (
-            httpx.AsyncClient(timeout=_FETCH_SECONDS, follow_redirects=True) as client,
-            client.stream("GET", url) as response,
-        ):
-            response.raise_for_status()
-            async for chunk in response.aiter_bytes():
-                data += chunk
-                if len(data) > contract.REFERENCE_BYTES:
-                    break
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):  # the last for names that are none
-        raise bad_request(f"images[{index}]: can't be downloaded") from None
-    return bytes(data)
 
 
 async def _api_error(_request: Request, error: Exception) -> Response:

@@ -29,6 +29,25 @@ class Record:
     thumbnails: list[Image.Image] = field(default_factory=list)
     billed_images: int = 0
 
+    def summary(self) -> dict[str, object]:
+        """The record as JSON, for the control endpoint."""
+        summary: dict[str, object] = {
+            "id": self.id,
+            "when": self.when.isoformat(),
+            "status": self.status,
+            "reason": self.reason,
+            "billed_images": self.billed_images,
+        }
+        if self.wanted is not None:
+            summary |= {
+                "prompt": self.wanted.prompt,
+                "width": self.wanted.width,
+                "height": self.wanted.height,
+                "watermark": self.wanted.watermark,
+                "references": len(self.thumbnails),
+            }
+        return summary
+
 
 class Store:
     """Records by id, oldest dropped first; and the signing of links."""
