@@ -2,7 +2,8 @@
 
     SeedreamError
      |-- InvalidArgument        [invalid_argument]       the call breaks a documented limit
-     |-- ImageUnusable          [image_unusable]         a reference image breaks one
+     |-- ImageNotFound          [image_not_found]        a local reference image is not there
+     |-- ImageUnusable          [image_unusable]         a reference image breaks a limit
      |-- NotConfigured          [not_configured]         no API key
      |-- Internal               [internal]               a fault of this server
      `-- UpstreamError          the API answered, or failed to
@@ -83,6 +84,12 @@ class InvalidArgument(SeedreamError):
     """The call breaks a documented limit. Nothing was sent."""
 
     code = "invalid_argument"
+
+
+class ImageNotFound(SeedreamError):
+    """A local reference image is not there. Nothing was sent."""
+
+    code = "image_not_found"
 
 
 class ImageUnusable(SeedreamError):

@@ -4,7 +4,7 @@ The published schemas (`schemas`) say the same limits; a property test holds the
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from mcp_server.errors import InvalidArgument
 from mcp_server.limits import ADVISED_PROMPT_WORDS, SEEDREAM_4_0, Limits
+from mcp_server.references import Wire
 from mcp_server.sizes import parse_size
 
 DEFAULT_BATCH = 4
@@ -96,8 +97,8 @@ class GenerateArguments(ArgModelBase):
         """The tool's keyword arguments: this model itself, so that nobody reads a raw dict."""
         return {"arguments": self}
 
-    def wire(self, references: tuple[str, ...], *, watermark: bool) -> dict[str, Any]:
-        """The JSON body of the API's request. `references` are checked ones, in order.
+    def wire(self, references: Sequence[Wire], *, watermark: bool) -> dict[str, Any]:
+        """The fields of the API's request. `references` are checked ones, in order.
 
         `watermark` is the default where the call names none; it is always sent, since the API's own
         default puts one on.
@@ -146,7 +147,7 @@ class EditArguments(GenerateArguments):
             raise ValueError(f"{len(images)} given. Legal: 1 to {most} reference images")
         for index, image in enumerate(images):
             if not image.strip():
-                raise ValueError(f"entry [{index}] is blank. Legal: a URL or a data: URI")
+                raise ValueError(f"entry [{index}] is blank. Legal: a URL, a file, or a data: URI")
         return images
 
     @model_validator(mode="after")
@@ -171,7 +172,7 @@ def billable_images(body: Mapping[str, Any]) -> int:
 
 
 def without_image_data(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body as a result may repeat it: data URIs become their type and size, long text is cut."""
+    """The body as a result may repeat it: pictures become their type and size, long text is cut."""
     shown = dict(body)
     shown["prompt"] = _cut(body["prompt"], SHOWN_PROMPT)
     if "images" in body:
@@ -179,11 +180,10 @@ def without_image_data(body: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _without_data(image: str) -> str:
-    if not image.startswith("data:"):
-        return _cut(image, SHOWN_REFERENCE)
-    label, _, encoded = image.partition(",")
-    return f"{label},… ({len(encoded) * 3 // 4:,} bytes)"
+def _without_data(reference: Wire) -> str:
+    if isinstance(reference, str):
+        return _cut(reference, SHOWN_REFERENCE)
+    return f"{reference.label}… ({reference.length:,} bytes)"
 
 
 def _cut(text: str, most: int) -> str:

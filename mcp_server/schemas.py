@@ -61,9 +61,10 @@ def input_schema(limits: Limits, *, watermark: bool, edit: bool) -> dict[str, An
             "items": {"type": "string"},
             "minItems": 1,
             "maxItems": limits.max_references,
-            "description": f"1 to {limits.max_references} reference images, each a public http(s) URL or "
-            "data:image/<jpeg|png>;base64,<data>. Each: jpeg or png, ratio 1:3 to 3:1, sides over 14 px, at "
-            f"most 10 MB and {limits.reference_max_pixels:,} pixels.",
+            "description": f"1 to {limits.max_references} reference images, each a public http(s) URL, a "
+            "local file (path or file://) or data:image/<jpeg|png>;base64,<data>. Each: jpeg or png (other "
+            "formats are converted), ratio 1:3 to 3:1, sides over 14 px, at most 10 MB and "
+            f"{limits.reference_max_pixels:,} pixels.",
         }
     properties |= {
         "size": {

@@ -100,18 +100,20 @@ async def _generate(
     generations: Generations, beat_seconds: float, arguments: GenerateArguments, context: Context[Any, Any]
 ) -> CallToolResult:
     settings = generations.settings
-    references = await check_references(
-        arguments.references, settings.limits, loopback_ok=generations.loopback_ok
-    )
-    generations.require_key()
-    body = arguments.wire(references.wire, watermark=settings.watermark)
-    most = billable_images(body)
-    what = f"Waiting for {'1 image' if most == 1 else f'up to {most} images'}"
-    warnings = [*arguments.warnings(), *references.warnings]
-    async with heartbeat(context.report_progress, what, beat_seconds):
-        generation = await generations.generate(body)
-        previews, troubles = await generations.previews(generation) if arguments.preview else ({}, [])
-    warnings += [*arguments.shortfall(len(generation.urls), generation.unusable), *troubles]
+    with await check_references(arguments.references, generations.rules) as references:
+        generations.require_key()
+        body = arguments.wire(references.wire, watermark=settings.watermark)
+        most = billable_images(body)
+        what = f"Waiting for {'1 image' if most == 1 else f'up to {most} images'}"
+        async with heartbeat(context.report_progress, what, beat_seconds):
+            generation = await generations.generate(body)
+            previews, troubles = await generations.previews(generation) if arguments.preview else ({}, [])
+    warnings = [
+        *arguments.warnings(),
+        *references.warnings,
+        *arguments.shortfall(len(generation.urls), generation.unusable),
+        *troubles,
+    ]
     return results.success(
         generation,
         settings.model,

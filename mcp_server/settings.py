@@ -1,8 +1,10 @@
 """Settings: one frozen model of the environment variables. It only holds values."""
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -44,6 +46,17 @@ class Settings(BaseModel):
     watermark: bool = Field(
         default=False, alias="SEEDREAM_WATERMARK", description="default of the tools' `watermark`"
     )
+    input_dirs: tuple[Path, ...] | None = Field(
+        None,
+        alias="SEEDREAM_INPUT_DIRS",
+        description="folders that reference files may come from, separated by `:` (`;` on Windows); unset: "
+        "anywhere over stdio, nowhere over HTTP",
+    )
+    fit_references: bool = Field(
+        default=True,
+        alias="SEEDREAM_FIT_REFERENCES",
+        description="mend reference images that the API would refuse: convert, shrink, compress",
+    )
     resource_links: Literal["auto", "always", "never"] = Field(
         "auto",
         alias="SEEDREAM_RESOURCE_LINKS",
@@ -83,6 +96,14 @@ class Settings(BaseModel):
                 "or fix the host's configuration"
             )
         return value
+
+    @field_validator("input_dirs", mode="before")
+    @classmethod
+    def _folders_are_listed(cls, value: str) -> tuple[Path, ...]:
+        folders = tuple(Path(part).expanduser() for part in value.split(os.pathsep) if part.strip())
+        if wrong := [str(folder) for folder in folders if not folder.is_absolute()]:
+            raise ValueError(f"must list absolute paths; {len(wrong)} of them are not")
+        return folders
 
     @field_validator("api_key")
     @classmethod

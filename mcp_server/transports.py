@@ -59,7 +59,7 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
         allowed_hosts=[entry for name in names for entry in (name, f"{name}:*")],
         allowed_origins=[entry for name in names for entry in (f"http://{name}", f"http://{name}:*")],
     )
-    async with Generations(settings) as generations:
+    async with Generations(settings, remote=True) as generations:
         server = SeedreamServer(generations)
         app = server.sse_app(transport_security=security, max_request_body_size=LARGEST_BODY)
         path = "/sse"

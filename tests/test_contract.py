@@ -13,12 +13,13 @@ from mcp_server.emulator.checks import decode_data_uri, read_reference, read_req
 from mcp_server.emulator.contract import ApiError
 from mcp_server.errors import ImageUnusable
 from mcp_server.limits import SEEDREAM_4_0 as LIMITS
-from mcp_server.references.data_uri import check_data_uri
+from mcp_server.references import Rules, _attach
 from mcp_server.request import EditArguments, GenerateArguments
 from tests.conftest import data_uri, image_bytes
 from tests.test_references import png_header
 
 URL = "https://example.com/a.png"
+RULES = Rules(LIMITS, loopback_ok=False, fit=False)
 
 
 def we_take(model: type[GenerateArguments], **arguments: Any) -> dict[str, Any] | None:
@@ -89,7 +90,7 @@ REFERENCE_SIDES = [
 def test_the_sides_of_a_reference(width: int, height: int) -> None:
     uri = data_uri(png_header(width, height), "image/png")
     try:
-        check_data_uri(uri, "x", LIMITS)
+        _attach(uri, "x", RULES)
     except ImageUnusable:
         ours = False
     else:
@@ -110,19 +111,19 @@ def test_the_bytes_of_a_reference(size: int, kind: str) -> None:
     data = image_bytes(64, 64, kind)
     data += b"\0" * (size - len(data))
     try:
-        sent, _ = check_data_uri(data_uri(data, f"image/{kind.lower()}"), "x", LIMITS)
+        attachment, _ = _attach(data_uri(data, f"image/{kind.lower()}"), "x", RULES)
     except ImageUnusable:
         with pytest.raises(ApiError):
             read_reference(data, 0, 64)
     else:
-        read_reference(decode_data_uri(sent, 0), 0, 64)
+        read_reference(attachment.source.read(0, attachment.length), 0, 64)
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "GIF", "BMP", "TIFF"])
 def test_the_formats_of_a_reference(kind: str) -> None:
     data = image_bytes(64, 64, kind)
     with pytest.raises(ImageUnusable):
-        check_data_uri(data_uri(data), "x", LIMITS)
+        _attach(data_uri(data), "x", RULES)
     with pytest.raises(ApiError):
         read_reference(data, 0, 64)
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mcp_server.limits import SEEDREAM_4_0
+from mcp_server.references import Attachment
+from mcp_server.references.source import Base64Source
 from mcp_server.request import (
     EditArguments,
     GenerateArguments,
@@ -15,7 +17,6 @@ from mcp_server.request import (
     explain,
     without_image_data,
 )
-from tests.conftest import data_uri, image_bytes
 
 URL = "https://example.com/a.png"
 
@@ -157,10 +158,9 @@ def test_a_long_prompt_is_a_warning() -> None:
 
 
 def test_what_was_requested_is_shown_without_image_data() -> None:
-    uri = data_uri(image_bytes(64, 64))
-    shown = without_image_data({"prompt": "p" * 9_000, "images": [URL, uri], "size": "2K"})
-    assert shown["images"][0] == URL
-    assert shown["images"][1].startswith("data:image/jpeg;base64,… (")
+    picture = Attachment(Base64Source("AAAA"), "jpeg", 3)
+    shown = without_image_data({"prompt": "p" * 9_000, "images": [URL, picture], "size": "2K"})
+    assert shown["images"] == [URL, "data:image/jpeg;base64,… (3 bytes)"]
     assert len(shown["prompt"]) < 4_100
     assert shown["size"] == "2K"
 

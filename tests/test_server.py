@@ -104,9 +104,15 @@ async def test_a_wrong_argument_sends_nothing(era: str) -> None:
 async def test_an_unusable_reference_sends_nothing() -> None:
     transport, requests = answering(pictures())
     async with connect(transport=transport) as client:
-        for image in (data_uri(b"no image"), "http://localhost/a.png", "file:///etc/passwd", "/etc/passwd"):
+        for image, code in (
+            (data_uri(b"no image"), "image_unusable"),
+            ("http://localhost/a.png", "image_unusable"),
+            ("file:///etc/passwd", "image_unusable"),
+            ("/etc/passwd", "image_unusable"),
+            ("/etc/no-such-file", "image_not_found"),
+        ):
             result = await client.call_tool("edit_image", {"prompt": "x", "images": [URL, image]})
-            assert text_of(result).startswith("[image_unusable] images[1]")
+            assert text_of(result).startswith(f"[{code}] images[1]")
     assert requests == []
 
 

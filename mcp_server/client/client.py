@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import httpx
 
+from mcp_server.client.body import RequestBody
 from mcp_server.client.failures import from_exception, from_response
 from mcp_server.client.replies import Reply, read_reply
 from mcp_server.client.retry import wait_before_retry
@@ -77,9 +78,10 @@ class SeedreamClient:
         """
         seconds = self._timeout_seconds + SECONDS_PER_FURTHER_IMAGE * (images - 1)
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
+        encoded = RequestBody(body)
         for attempt in count(1):
             try:
-                return await self._post(path, body, images, timeout)
+                return await self._post(path, encoded, images, timeout)
             except UpstreamError as error:
                 # Not cryptography: the jitter only spreads callers.
                 wait = wait_before_retry(error, attempt, random.random())  # noqa: S311
@@ -89,11 +91,14 @@ class SeedreamClient:
             await self._sleep(wait)
         raise AssertionError("unreachable: count() does not end")  # pragma: no cover
 
-    async def _post(self, path: str, body: Mapping[str, Any], images: int, timeout: httpx.Timeout) -> Reply:
+    async def _post(self, path: str, body: RequestBody, images: int, timeout: httpx.Timeout) -> Reply:
         try:
             # httpx bounds each read; the whole is bounded here, against a reply that trickles.
             with anyio.fail_after(CONNECT_SECONDS + (timeout.read or 0)):
-                async with self._http.stream("POST", path, json=body, timeout=timeout) as response:
+                headers = {"Content-Type": "application/json", "Content-Length": str(body.length)}
+                async with self._http.stream(
+                    "POST", path, content=body, headers=headers, timeout=timeout
+                ) as response:
                     content = await _read(response)
         except (httpx.RequestError, TimeoutError) as error:
             raise from_exception(error) from error

@@ -17,6 +17,7 @@ import anyio
 import anyio.abc
 
 from mcp_server.errors import NotConfigured
+from mcp_server.references import Rules
 from mcp_server.request import billable_images
 from mcp_server.settings import Settings, is_loopback
 
@@ -43,17 +44,20 @@ class Generation:
 class Generations:
     """Makes generations. An async context manager: what it started ends with it.
 
-    `transport` replaces the network, `sleep` the waiting between attempts; both are for tests.
+    `remote` says that callers come over the network. `transport` replaces the network, `sleep` the waiting
+    between attempts; both are for tests.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
+        remote: bool = False,
         transport: "httpx.AsyncBaseTransport | None" = None,
         sleep: Callable[[float], Any] = anyio.sleep,
     ) -> None:
         self.settings = settings
+        self._remote = remote
         self._transport = transport
         self._sleep = sleep
         self._exits = AsyncExitStack()
@@ -78,6 +82,17 @@ class Generations:
     def loopback_ok(self) -> bool:
         """Whether the API is on this machine, so that it reaches URLs on this machine too."""
         return self.settings.emulator or is_loopback(urlsplit(self.settings.base_url).hostname or "")
+
+    @property
+    def rules(self) -> Rules:
+        """What reference images may be in this process."""
+        folders = self.settings.input_dirs
+        return Rules(
+            self.settings.limits,
+            loopback_ok=self.loopback_ok,
+            folders=() if folders is None and self._remote else folders,
+            fit=self.settings.fit_references,
+        )
 
     def require_key(self) -> None:
         """Check that a request could be made at all.

@@ -1,0 +1,71 @@
+"""Where a JPEG or PNG ends inside its file. What stands behind the end is no part of the picture.
+
+Structure only: nothing is decoded, so that a picture that needs no change costs no memory. No library
+gives the end; Pillow stops reading before it.
+"""
+
+import re
+from typing import BinaryIO
+
+from mcp_server.references.source import CHUNK
+
+# Inside a JPEG's scan: 0xFF with anything but a stuffed zero, a fill byte or a restart marker.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
+# Beginnings of files that have no business behind a picture.
+_FOREIGN = re.compile(
+    rb"PK\x03\x04|%PDF-|\x7fELF|MZ\x90|Rar!|7z\xbc\xaf|<\?php|<\?xml|<script|<html|<!doctype|#!/",
+    re.IGNORECASE,
+)
+
+
+def end_of_jpeg(file: BinaryIO) -> int | None:
+    """The offset behind the end-of-image marker, or None where there is none: a truncated file."""
+    file.seek(2)
+    while len(head := file.read(2)) == 2 and head[0] == 0xFF:
+        marker = head[1]
+        if marker == _END_OF_IMAGE:
+            return file.tell()
+        if marker == 0xFF:  # a fill byte: the marker comes next
+            file.seek(-1, 1)
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # no length follows
+            continue
+        length = int.from_bytes(file.read(2), "big")
+        if length < 2:
+            return None
+        file.seek(length - 2, 1)
+        if marker == _START_OF_SCAN and not _skip_scan(file):
+            return None
+    return None
+
+
+def _skip_scan(file: BinaryIO) -> bool:
+    """Go to the marker that ends the scan; False where the file ends first."""
+    start = file.tell()
+    rest = b""
+    while data := file.read(CHUNK):
+        window = rest + data
+        if match := _MARKER.search(window):
+            file.seek(start + match.start())
+            return True
+        rest = window[-1:]
+        start += len(window) - len(rest)
+    return False
+
+
+def end_of_png(file: BinaryIO, size: int) -> int | None:
+    """The offset behind the IEND chunk, or None where there is none: a truncated file."""
+    position = 8
+    while position + 12 <= size:
+        file.seek(position)
+        head = file.read(8)
+        position += 12 + int.from_bytes(head[:4], "big")
+        if head[4:] == b"IEND":
+            return position if position <= size else None
+    return None
+
+
+def is_foreign(tail: bytes) -> bool:
+    """Whether what stands behind a picture is a file of another kind."""
+    return _FOREIGN.search(tail) is not None
