@@ -31,6 +31,7 @@ check: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.memory
 
 format: .venv/installed
 	$(BIN)/ruff format .
