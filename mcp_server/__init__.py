@@ -7,15 +7,16 @@ The way of the data, top to bottom; a lower layer never imports an upper one:
       -> server        the tools; every failure becomes a readable tool error here
       -> schemas       what tools/list publishes
       -> request       the arguments, checked against the documented limits (limits, sizes)
-      -> references    reference images: URLs and data: URIs, checked from their bytes
+      -> references    reference images: URLs, files and data: URIs, checked, made fit, streamed
       -> generations   one upstream request for each call: concurrency, counts, the emulator
       -> client        one POST, retry policy, the upstream's errors in our terms
       -> HTTP
+      -> pictures      the pictures made: saved, previewed, read as resources
       -> results       text, resource links and structured content, each complete alone
       -> MCP result
 
 Beside it: `settings` (the environment), `errors` (everything that can go wrong), `progress`
-(heartbeats while a call waits), `previews` (thumbnails), `cli`, `demo`, and `emulator`, a stand-in
+(heartbeats while a call waits), `cli`, `demo`, and `emulator`, a stand-in
 for the upstream that keeps the documented limits as data of its own.
 """
 

@@ -19,6 +19,9 @@ from mcp_server.sizes import parse_size
 DEFAULT_BATCH = 4
 """`max_images` that goes out with `auto` when the caller names none: a cap always does."""
 
+LONGEST_LIST = 50
+"""Most generations that `list_images` lists."""
+
 MOST_PROBLEMS = 10
 """Most problems with the arguments that one error names."""
 
@@ -27,10 +30,46 @@ SHOWN_REFERENCE = 2_048
 """Longest prompt and reference URL that a result repeats, in characters."""
 
 
-class GenerateArguments(ArgModelBase):
-    """The arguments of `generate_image`. Strict types; an unknown argument is an error."""
+class ToolArguments(ArgModelBase):
+    """The arguments of a tool. Strict types; an unknown argument is an error, and so is null."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_no_value(cls, values: dict[str, object]) -> dict[str, object]:
+        if nulls := [name for name, value in values.items() if value is None]:
+            shown = ", ".join(map(_shown_name, nulls[:MOST_PROBLEMS]))
+            raise ValueError(f"{shown}: null is not a value. Leave the argument out instead")
+        return values
+
+    @field_validator("max_images", "limit", mode="before", check_fields=False)
+    @classmethod
+    def _integral_number_is_an_integer(cls, value: object) -> object:
+        # JSON Schema counts 3.0 as an integer, and some clients write it so.
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    def model_dump_one_level(self) -> dict[str, Any]:
+        """The tool's keyword arguments: this model itself, so that nobody reads a raw dict."""
+        return {"arguments": self}
+
+
+class ListArguments(ToolArguments):
+    """The arguments of `list_images`."""
+
+    limit: int = 10
+
+    @field_validator("limit")
+    @classmethod
+    def _limit_is_in_range(cls, value: int) -> int:
+        if not 1 <= value <= LONGEST_LIST:
+            shown = value if abs(value) < 10**9 else "the number"
+            raise ValueError(f"{shown} is out of range. Legal: 1 to {LONGEST_LIST}")
+        return value
+
+
+class GenerateArguments(ToolArguments):
+    """The arguments of `generate_image`."""
 
     limits: ClassVar[Limits] = SEEDREAM_4_0
     reserved: ClassVar[int] = 0
@@ -43,14 +82,6 @@ class GenerateArguments(ArgModelBase):
     watermark: bool | None = None  # None: the setting's default
     preview: bool = False
 
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_no_value(cls, values: dict[str, object]) -> dict[str, object]:
-        if nulls := [name for name, value in values.items() if value is None]:
-            shown = ", ".join(map(_shown_name, nulls[:MOST_PROBLEMS]))
-            raise ValueError(f"{shown}: null is not a value. Leave the argument out instead")
-        return values
-
     @field_validator("prompt")
     @classmethod
     def _prompt_is_not_blank(cls, prompt: str) -> str:
@@ -62,12 +93,6 @@ class GenerateArguments(ArgModelBase):
     @classmethod
     def _size_is_legal(cls, size: str) -> str:
         return parse_size(size, cls.limits)
-
-    @field_validator("max_images", mode="before")
-    @classmethod
-    def _integral_number_is_an_integer(cls, value: object) -> object:
-        # JSON Schema counts 3.0 as an integer, and some clients write it so.
-        return int(value) if isinstance(value, float) and value.is_integer() else value
 
     @field_validator("max_images")
     @classmethod
@@ -92,10 +117,6 @@ class GenerateArguments(ArgModelBase):
     def references(self) -> tuple[str, ...]:
         """The reference images as the caller gave them."""
         return ()
-
-    def model_dump_one_level(self) -> dict[str, Any]:
-        """The tool's keyword arguments: this model itself, so that nobody reads a raw dict."""
-        return {"arguments": self}
 
     def wire(self, references: Sequence[Wire], *, watermark: bool) -> dict[str, Any]:
         """The fields of the API's request. `references` are checked ones, in order.
@@ -190,7 +211,7 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
-def explain(error: ValidationError, model: type[GenerateArguments]) -> InvalidArgument:
+def explain(error: ValidationError, model: type[ToolArguments]) -> InvalidArgument:
     """Pydantic's findings in our words, all at once, so that one more call is enough.
 
     Nothing of the input is repeated but what our own validators chose to.
@@ -204,7 +225,7 @@ def explain(error: ValidationError, model: type[GenerateArguments]) -> InvalidAr
     )
 
 
-def _explain_one(details: ErrorDetails, model: type[GenerateArguments]) -> str:
+def _explain_one(details: ErrorDetails, model: type[ToolArguments]) -> str:
     name = "".join(f"[{part}]" if isinstance(part, int) else part for part in details["loc"])
     kind, context = details["type"], details.get("ctx", {})
     if kind == "value_error":

@@ -4,25 +4,23 @@ Some hosts show the model only the text, some only the structured content, and s
 """
 
 import base64
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 from mcp.types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 
 from mcp_server.errors import SeedreamError
 from mcp_server.generations import Generation
-from mcp_server.request import without_image_data
-
-if TYPE_CHECKING:
-    from mcp_server.previews import Preview
-
-LINK_LIFE = timedelta(hours=24)
-"""About how long a link works: the model's origin says so, Novita does not document it."""
 
 MIME_TYPE = "image/jpeg"
 """What pictures are in practice; only a picture that was fetched is known better."""
+
+RESOURCE = "seedream://generations/{id}/{n}"
+"""The resource that reads a picture's bytes; with `/full` behind it, never made smaller."""
+
+LONGEST_LIST = 40_000
+"""Characters of the text of `list_images`, some 10,000 tokens; older generations are left out."""
 
 _HOSTS_WITHOUT_LINKS = ("codex", "kiro")
 """Hosts, by the start of their client name, in which a resource_link fails the whole call."""
@@ -37,60 +35,73 @@ def links_wanted(setting: str, client_name: str | None) -> bool:
     return setting == "always"
 
 
-def link_expiry(url: str, created: datetime) -> datetime:
-    """When a link ends: as its own query says, as object stores sign them, or else by `LINK_LIFE`."""
-    query = {name.lower(): value for name, value in parse_qsl(urlsplit(url).query)}
-    try:
-        for name in ("expires", "x-expires"):
-            if name in query:
-                return datetime.fromtimestamp(int(query[name]), UTC)
-        for vendor in ("x-tos", "x-amz"):
-            if f"{vendor}-expires" in query:
-                signed = datetime.strptime(query[f"{vendor}-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-                return signed + timedelta(seconds=int(query[f"{vendor}-expires"]))
-    except (ValueError, KeyError, OverflowError, OSError):
-        pass  # nothing that could be read
-    return created + LINK_LIFE
-
-
-def success(
-    generation: Generation,
-    model: str,
-    warnings: Sequence[str],
-    *,
-    links: bool,
-    previews: Mapping[int, "Preview"],
-) -> CallToolResult:
-    """The result of a call that made pictures. `previews` are by index from 0."""
-    body, urls = generation.body, generation.urls
-    ends = [link_expiry(url, generation.created) for url in urls]
-    expires = min(ends)
-    images = [
-        _image(number, url, end, previews.get(number - 1))
-        for number, (url, end) in enumerate(zip(urls, ends, strict=True), 1)
-    ]
+def success(generation: Generation, warnings: Sequence[str], *, links: bool) -> CallToolResult:
+    """The result of a call that made pictures."""
     content: list[ContentBlock] = [
-        TextContent(type="text", text=_text(generation, model, warnings, expires, previewed=bool(previews)))
+        TextContent(type="text", text="\n".join(_text(generation, warnings))),
     ]
+    images = _images(generation)
     if links:
-        content += [_link(image, len(urls), body["prompt"], expires) for image in images]
+        content += [_link(image, generation) for image in images]
     content += [
         ImageContent(
-            type="image", data=base64.b64encode(preview.jpeg).decode("ascii"), mime_type="image/jpeg"
+            type="image", data=base64.b64encode(picture.preview).decode("ascii"), mime_type="image/jpeg"
         )
-        for _, preview in sorted(previews.items())
+        for _, picture in sorted(generation.pictures.items())
+        if picture.preview
     ]
     structured: dict[str, Any] = {
         "generation_id": generation.id,
         "status": "succeeded",
         "images": images,
-        "requested": {"model": model, **without_image_data(body)},
+        "requested": {"model": generation.model, **generation.requested},
         "warnings": list(warnings),
         "recovered": False,
         "emulated": generation.emulated,
-        "usage": {"images": len(urls), "images_today": generation.images_today},
+        "usage": {"images": len(generation.urls), "images_today": generation.images_today},
     }
     return CallToolResult(content=content, structured_content=structured)
+
+
+def listing(generations: Sequence[Generation]) -> CallToolResult:
+    """The result of `list_images`: generations, newest first."""
+    now = datetime.now(UTC)
+    texts: list[str] = []
+    listed: list[dict[str, Any]] = []
+    for generation in generations:
+        prompt = _short(str(generation.requested["prompt"]), 300)
+        lines = [f"{generation.id}, {generation.created:%Y-%m-%d %H:%M} UTC, succeeded: {prompt}"]
+        images = _images(generation)
+        for image in images:
+            image["expired"] = generation.expires(image["index"]) <= now
+            lines.append(f"  {image['index']}. {image['url']}{' (expired)' if image['expired'] else ''}")
+            lines += [f"     saved as {image['saved_path']}"] if "saved_path" in image else []
+        text = "\n".join(lines)
+        if sum(map(len, texts)) + len(text) > LONGEST_LIST:
+            break
+        texts.append(text)
+        listed.append(
+            {
+                "generation_id": generation.id,
+                "status": "succeeded",
+                "created": generation.created.isoformat(timespec="seconds"),
+                "prompt": prompt,
+                "emulated": generation.emulated,
+                "images": images,
+            }
+        )
+    if left_out := len(generations) - len(listed):
+        texts.append(f"{left_out} older ones are left out here: together they would be too long.")
+    texts.append(
+        f"The bytes of a picture: resource {RESOURCE}, n from 1. To change one, call edit_image with its "
+        "link in images; an expired link works there too if the picture was saved."
+        if listed
+        else "This server process has made no images yet."
+    )
+    return CallToolResult(
+        content=[TextContent(type="text", text="\n".join(texts))],
+        structured_content={"generations": listed, "left_out": left_out},
+    )
 
 
 def failure(error: SeedreamError) -> CallToolResult:
@@ -98,53 +109,67 @@ def failure(error: SeedreamError) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=error.text())], is_error=True)
 
 
-def _text(
-    generation: Generation, model: str, warnings: Sequence[str], expires: datetime, *, previewed: bool
-) -> str:
-    urls = generation.urls
+def _text(generation: Generation, warnings: Sequence[str]) -> list[str]:
+    urls, pictures = generation.urls, generation.pictures
     count = "1 image" if len(urls) == 1 else f"{len(urls)} images"
-    lines = [f"Made {count} with {model}, size {generation.body['size']}."]
+    lines = [f"Made {count} with {generation.model}, size {generation.requested['size']}."]
     if generation.emulated:
         lines.append(_EMULATED)
-    lines += [f"{number}. {url}" for number, url in enumerate(urls, 1)]
-    until = (
-        "The links work for about 24 hours, until about"
-        if not generation.emulated
-        else ("The links work only while this server runs, at most until")
-    )
-    lines.append(f"{until} {expires:%Y-%m-%d %H:%M} UTC.")
-    if previewed:
+    for number, url in enumerate(urls, 1):
+        lines.append(f"{number}. {url}")
+        picture = pictures.get(number)
+        if picture and picture.saved_path:
+            lines.append(f"   saved as {picture.saved_path}")
+    expires = min(generation.expires(number) for number in range(1, len(urls) + 1))
+    until = "work for about 24 hours, until about"
+    if generation.emulated:
+        until = "work only while this server runs, at most until"
+    lines.append(f"The links {until} {expires:%Y-%m-%d %H:%M} UTC.")
+    if any(picture.preview for picture in pictures.values()):
         lines.append("Small previews follow; the links lead to the full pictures.")
     lines += [f"Warning: {warning}" for warning in warnings]
     lines.append(
         "Next: give the person the links in full, with everything after the question mark. To change a "
-        "picture, call edit_image with its link in images. "
+        "picture, call edit_image with its link in images. Bytes: resource "
+        f"{RESOURCE.replace('{id}', generation.id)}, n from 1. "
         f"(Generation {generation.id}; images today by this server process: {generation.images_today}.)"
     )
-    return "\n".join(lines)
+    return lines
 
 
-def _link(image: Mapping[str, Any], count: int, prompt: str, expires: datetime) -> ResourceLink:
-    number, words = image["index"], " ".join(prompt.split())
+def _short(text: str, most: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[:most] + "…"
+
+
+def _link(image: dict[str, Any], generation: Generation) -> ResourceLink:
+    number = image["index"]
     suffix = {"image/png": "png", "image/webp": "webp"}.get(image["mime_type"], "jpg")
+    until = f"link works until about {generation.expires(number):%Y-%m-%d %H:%M} UTC"
     return ResourceLink(
         type="resource_link",
         uri=image["url"],
         name=f"seedream-{number}.{suffix}",
-        title=f"Image {number} of {count}",
+        title=f"Image {number} of {len(generation.urls)}",
         mime_type=image["mime_type"],
-        description=f"{words[:120]}{'…' if len(words) > 120 else ''} "
-        f"(link works until about {expires:%Y-%m-%d %H:%M} UTC)",
+        description=f"{_short(str(generation.requested['prompt']), 120)} ({until})",
     )
 
 
-def _image(number: int, url: str, expires: datetime, preview: "Preview | None") -> dict[str, Any]:
-    image: dict[str, Any] = {
-        "index": number,
-        "url": url,
-        "mime_type": preview.mime_type if preview else MIME_TYPE,
-        "expires_at": expires.isoformat(timespec="seconds"),
-    }
-    if preview:
-        image |= {"width": preview.width, "height": preview.height}
-    return image
+def _images(generation: Generation) -> list[dict[str, Any]]:
+    images = []
+    for number, url in enumerate(generation.urls, 1):
+        picture = generation.pictures.get(number)
+        image: dict[str, Any] = {
+            "index": number,
+            "url": url,
+            "mime_type": picture.mime_type if picture else MIME_TYPE,
+            "expires_at": generation.expires(number).isoformat(timespec="seconds"),
+            "resource": RESOURCE.format(id=generation.id, n=number),
+        }
+        if picture:
+            image |= {"width": picture.width, "height": picture.height}
+            if picture.saved_path:
+                image["saved_path"] = str(picture.saved_path)
+        images.append(image)
+    return images

@@ -9,12 +9,17 @@ from typing import Any
 from mcp.types import ToolAnnotations
 
 from mcp_server.limits import ADVISED_PROMPT_WORDS, Limits
-from mcp_server.request import DEFAULT_BATCH
+from mcp_server.request import DEFAULT_BATCH, LONGEST_LIST
 from mcp_server.sizes import describe
 
-ANNOTATIONS = ToolAnnotations(
+READING = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+MAKING = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
 )
+
+_COST = "Paid per image; 7 to 60 s for one, minutes for a batch."
 
 INSTRUCTIONS = (
     "Makes pictures with Seedream. Every image made is paid for, so call once and wait; a batch may take "
@@ -26,9 +31,9 @@ INSTRUCTIONS = (
 def generate_description(limits: Limits) -> str:
     """When to use `generate_image`, and when not."""
     return (
-        f"Make pictures from a text prompt with {limits.model}. Paid per image; takes 7 to 60 s for one, "
-        "minutes for a batch. Use when the person wants a new picture. Not when a picture is to be changed "
-        "or used as a model: that is edit_image. Returns links that expire after about 24 hours."
+        f"Make pictures from a text prompt with {limits.model}. {_COST} Use when the person wants a new "
+        "picture. Not to change a picture or use it as a model: that is edit_image. "
+        "Returns links that expire after about 24 hours."
     )
 
 
@@ -36,9 +41,9 @@ def edit_description(limits: Limits) -> str:
     """When to use `edit_image`, and when not."""
     return (
         f"Make pictures from a text prompt and 1 to {limits.max_references} reference images with "
-        f"{limits.model}: change, restyle or combine them. Paid per image; takes 7 to 60 s for one, minutes "
-        "for a batch. Use to change a picture, also one from an earlier result. Not for a picture from words "
-        "alone: that is generate_image. Returns links that expire after about 24 hours."
+        f"{limits.model}: change, restyle, combine. {_COST} Use to change a picture, also one of an earlier "
+        "result. Not for a picture from words alone: that is generate_image. "
+        "Returns links that expire after about 24 hours."
     )
 
 
@@ -78,14 +83,14 @@ def input_schema(limits: Limits, *, watermark: bool, edit: bool) -> dict[str, An
             "type": "string",
             "enum": ["disabled", "auto"],
             "default": "disabled",
-            "description": "disabled: one image. auto: a batch; the model decides how many from the prompt, "
-            "up to max_images.",
+            "description": "disabled: one image. auto: the model decides how many by the prompt, up to "
+            "max_images.",
         },
         "max_images": {
             "type": "integer",
             "minimum": 1,
             "maximum": most,
-            "description": f"Most images to make and pay for, 1 to {most}; over 1 only with auto "
+            "description": f"Most images to make and pay, 1 to {most}; over 1 only with auto "
             f"({DEFAULT_BATCH} if left out there)."
             + (f" References + max_images: at most {limits.max_images}." if edit else ""),
         },
@@ -97,7 +102,7 @@ def input_schema(limits: Limits, *, watermark: bool, edit: bool) -> dict[str, An
         "preview": {
             "type": "boolean",
             "default": False,
-            "description": "Also returns small thumbnails, for a model that can look.",
+            "description": "Also return small thumbnails, to look at.",
         },
     }
     return {
@@ -118,10 +123,11 @@ def output_schema() -> dict[str, Any]:
     """The schema of `structuredContent`, the same for both tools."""
     string, integer, boolean = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
     image = {
-        "index": {**integer, "description": "From 1"},
+        "index": integer,
         "url": {**string, "description": "Signed: use it byte for byte"},
         "mime_type": string,
         "expires_at": {**string, "description": "About, ISO 8601"},
+        "resource": string,
         "saved_path": string,
         "width": integer,
         "height": integer,
@@ -149,3 +155,31 @@ def output_schema() -> dict[str, Any]:
         },
     }
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+LIST_DESCRIPTION = (
+    "List the images made lately, newest first: links, whether they have expired, saved files. Free. "
+    "Use to find an earlier picture again; not to make one."
+)
+
+
+def list_input_schema() -> dict[str, Any]:
+    """The input schema of `list_images`."""
+    limit = {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": LONGEST_LIST,
+        "default": 10,
+        "description": f"How many generations, 1 to {LONGEST_LIST}.",
+    }
+    return {"type": "object", "properties": {"limit": limit}, "additionalProperties": False}
+
+
+def list_output_schema() -> dict[str, Any]:
+    """The schema of the `structuredContent` of `list_images`."""
+    generations = {"type": "array", "items": {"type": "object"}}
+    return {
+        "type": "object",
+        "properties": {"generations": generations, "left_out": {"type": "integer"}},
+        "required": ["generations", "left_out"],
+    }

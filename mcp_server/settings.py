@@ -46,6 +46,9 @@ class Settings(BaseModel):
     watermark: bool = Field(
         default=False, alias="SEEDREAM_WATERMARK", description="default of the tools' `watermark`"
     )
+    save_dir: Path | None = Field(
+        None, alias="SEEDREAM_SAVE_DIR", description="a folder: save every image there, with its origin in it"
+    )
     input_dirs: tuple[Path, ...] | None = Field(
         None,
         alias="SEEDREAM_INPUT_DIRS",
@@ -96,6 +99,14 @@ class Settings(BaseModel):
                 "or fix the host's configuration"
             )
         return value
+
+    @field_validator("save_dir")
+    @classmethod
+    def _save_dir_is_absolute(cls, folder: Path) -> Path:
+        folder = folder.expanduser()
+        if not folder.is_absolute():
+            raise ValueError("must be an absolute path: hosts start servers in folders of their own choice")
+        return folder
 
     @field_validator("input_dirs", mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 from mcp_server import emulator
 from mcp_server.emulator.faults import Fault
 from mcp_server.limits import SEEDREAM_4_0
-from mcp_server.schemas import input_schema
+from mcp_server.schemas import input_schema, list_input_schema
 from mcp_server.settings import Settings
 
 README = Path(__file__).parent.parent / "README.md"
@@ -30,6 +30,9 @@ def tools() -> str:
         if name == "max_images":
             meaning = meaning.replace("1 to 14", "1 to 15 (`edit_image`: 1 to 14)")
         lines.append(f"| {shown} | {kind} | {default} | {_cell(meaning)} |")
+    limit = list_input_schema()["properties"]["limit"]
+    lines += ["", f"`list_images` lists what was made lately, for free. `limit`: {limit['description']}"]
+    lines[-1] += f" Default {limit['default']}. For now it knows what this server process has made."
     return "\n".join(lines)
 
 

@@ -75,7 +75,7 @@ async def test_a_configuration_starts_the_server_as_written(
         assert client.server_info is not None
         assert client.server_info.version == __version__
         names = [tool.name for tool in (await client.list_tools()).tools]
-    assert names == ["generate_image", "edit_image"]
+    assert names == ["generate_image", "edit_image", "list_images"]
 
 
 def test_the_inputs_of_vs_code_are_the_ones_that_are_used() -> None:

@@ -39,7 +39,7 @@ async def test_both_tools_work_over_both_transports_in_both_eras(base: str, tran
 
     server = sse_client(f"{base}/sse") if transport == "sse" else f"{base}/mcp"
     async with Client(server, mode=era) as client:
-        assert len((await client.list_tools()).tools) == 2
+        assert len((await client.list_tools()).tools) == 3
         made = await client.call_tool("generate_image", {"prompt": "a fox"}, progress_callback=listen_to)
         link = made.structured_content["images"][0]["url"]
         # 5 MB: the SDK's own limit on a body is 4 MiB
@@ -55,7 +55,7 @@ async def test_the_sse_transport_alone_serves_no_streamable_http() -> None:
     arguments = ("serve", "--transport", "sse", "--port", "0")
     with running(*arguments, wait_for="listening on", SEEDREAM_EMULATOR="1") as (url, _):
         async with Client(sse_client(url), mode="legacy") as client:
-            assert len((await client.list_tools()).tools) == 2
+            assert len((await client.list_tools()).tools) == 3
         async with httpx.AsyncClient() as http:
             assert (await http.post(url.replace("/sse", "/mcp"), json={})).status_code == 404
 

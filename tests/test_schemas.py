@@ -44,14 +44,18 @@ async def test_the_schemas_are_as_they_were() -> None:
         assert now == json.loads(path.read_text(encoding="utf-8")), "UPDATE_SNAPSHOTS=1 accepts the change"
 
 
-async def test_there_are_two_tools_with_honest_annotations() -> None:
-    tools = await listed()
-    assert [tool.name for tool in tools] == ["generate_image", "edit_image"]
-    for tool in tools:
+async def test_the_tools_have_honest_annotations() -> None:
+    *making, listing = await listed()
+    assert [tool.name for tool in making] == ["generate_image", "edit_image"]
+    for tool in making:
         hints = tool.annotations
         assert hints is not None
         assert hints.open_world_hint is True
         assert not (hints.read_only_hint or hints.destructive_hint or hints.idempotent_hint)
+    assert listing.name == "list_images"
+    assert listing.annotations is not None
+    assert listing.annotations.read_only_hint
+    assert not (listing.annotations.destructive_hint or listing.annotations.open_world_hint)
 
 
 async def test_all_tools_together_stay_within_the_byte_budget() -> None:
@@ -102,7 +106,7 @@ async def test_the_output_schemas_are_plain_too() -> None:
 
 
 async def test_every_limit_is_in_a_description_too() -> None:
-    generate, edit = (tool.input_schema["properties"] for tool in await listed())
+    generate, edit, _ = (tool.input_schema["properties"] for tool in await listed())
     size = generate["size"]["description"]
     for said in ("1K, 2K, 4K", "1,048,576", "16,777,216", "1:16 to 16:1", *LIMITS.recommended_sizes.values()):
         assert said in size

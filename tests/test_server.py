@@ -14,6 +14,7 @@ from mcp.types import Implementation, ResourceLink, TextContent
 
 from mcp_server import results
 from mcp_server.generations import Generations
+from mcp_server.generations.history import link_expiry
 from mcp_server.progress import BEAT_SECONDS
 from mcp_server.schemas import output_schema
 from mcp_server.server import SeedreamServer
@@ -119,7 +120,7 @@ async def test_an_unusable_reference_sends_nothing() -> None:
 async def test_without_a_key_the_tools_are_listed_and_a_call_says_how_to_get_one(era: str) -> None:
     async with Generations(read_settings({})) as service:
         async with Client(SeedreamServer(service), mode=era) as client:
-            assert len((await client.list_tools()).tools) == 2
+            assert len((await client.list_tools()).tools) == 3
             text = text_of(await client.call_tool("generate_image", {"prompt": "x"}))
     assert text.startswith("[not_configured]")
     for said in ("NOVITA_API_KEY", "https://novita.ai", "SEEDREAM_EMULATOR=1", "a person", "Billed: no"):
@@ -211,7 +212,7 @@ async def test_the_clients_name_decides_about_resource_links(era: str) -> None:
 )
 async def test_a_link_ends_when_its_signature_says_or_after_a_day(query: str, expiry: str) -> None:
     created = datetime(2026, 1, 1, tzinfo=UTC)
-    assert results.link_expiry(f"https://cdn.example.com/a.jpg?{query}", created).isoformat() == expiry
+    assert link_expiry(f"https://cdn.example.com/a.jpg?{query}", created).isoformat() == expiry
 
 
 class Held(httpx.AsyncBaseTransport):

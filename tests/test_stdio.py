@@ -59,7 +59,7 @@ async def test_both_tools_work_in_both_eras(era: str, emulator: Emulator) -> Non
         made = await client.call_tool("generate_image", {"prompt": "a fox"})
         link = made.structured_content["images"][0]["url"]
         edited = await client.call_tool("edit_image", {"prompt": "a wolf", "images": [link]})
-    assert names == ["generate_image", "edit_image"]
+    assert names == ["generate_image", "edit_image", "list_images"]
     assert not edited.is_error
     assert edited.structured_content["requested"]["images"] == [link]
 
@@ -114,7 +114,7 @@ def test_garbage_lines_do_no_harm_and_stdout_carries_only_the_protocol() -> None
     done = raw([*garbage, *encoded(INITIALIZE), *garbage, *encoded(LIST)])
     replies = [json.loads(line) for line in done.stdout.splitlines()]
     assert all(reply["jsonrpc"] == "2.0" for reply in replies)
-    assert {"generate_image", "edit_image"} == {
+    assert {"generate_image", "edit_image", "list_images"} == {
         tool["name"] for reply in replies if reply.get("id") == 2 for tool in reply["result"]["tools"]
     }
     assert done.returncode == 0
@@ -171,7 +171,7 @@ def test_a_misspelt_setting_is_named_in_the_log() -> None:
 
 async def test_without_a_key_it_starts_and_lists(era: str) -> None:
     async with Client(stdio(NOVITA_API_KEY=""), mode=era) as client:
-        assert len((await client.list_tools()).tools) == 2
+        assert len((await client.list_tools()).tools) == 3
         assert "[not_configured]" in text_of(await client.call_tool("generate_image", {"prompt": "x"}))
 
 
@@ -182,7 +182,7 @@ async def test_the_embedded_emulator_needs_nothing_else(era: str) -> None:
     assert [block.type for block in result.content] == ["text", "resource_link", "image"]
 
 
-NOT_NEEDED_TO_LIST = ("httpx", "PIL", "mcp_server.client", "mcp_server.emulator", "mcp_server.previews")
+NOT_NEEDED_TO_LIST = ("httpx", "PIL", "mcp_server.client", "mcp_server.emulator", "mcp_server.pictures")
 
 
 def test_listing_the_tools_imports_nothing_that_only_calls_need() -> None:

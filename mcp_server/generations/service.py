@@ -7,7 +7,6 @@ where it is asked for; the count of today's images.
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,30 +14,18 @@ from urllib.parse import urlsplit
 
 import anyio
 import anyio.abc
+from anyio import to_thread
 
 from mcp_server.errors import NotConfigured
+from mcp_server.generations.history import Generation, History
 from mcp_server.references import Rules
-from mcp_server.request import billable_images
+from mcp_server.request import billable_images, without_image_data
 from mcp_server.settings import Settings, is_loopback
 
 if TYPE_CHECKING:
     import httpx
 
     from mcp_server.client import SeedreamClient
-    from mcp_server.previews import Preview
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """One request to the API that succeeded."""
-
-    id: str
-    body: Mapping[str, Any]  # as sent
-    urls: tuple[str, ...]
-    unusable: int  # items of the reply that were no link
-    created: datetime  # UTC, when the reply was there
-    images_today: int  # by this process, since midnight UTC, this generation's included
-    emulated: bool
 
 
 class Generations:
@@ -65,6 +52,7 @@ class Generations:
         self._starting = anyio.Lock()
         self._slots = anyio.CapacityLimiter(settings.max_concurrency)
         self._today = (datetime.now(UTC).date(), 0)
+        self.history = History()
 
     async def __aenter__(self) -> Self:
         await self._exits.__aenter__()
@@ -92,10 +80,11 @@ class Generations:
             loopback_ok=self.loopback_ok,
             folders=() if folders is None and self._remote else folders,
             fit=self.settings.fit_references,
+            saved_instead_of=self.history.saved_instead_of,
         )
 
-    def require_key(self) -> None:
-        """Check that a request could be made at all.
+    async def check_ready(self) -> None:
+        """Check that a request could be made, and its pictures be saved, before anything is paid for.
 
         Raises:
             NotConfigured: says which variable to set, and how to go without a key.
@@ -107,6 +96,10 @@ class Generations:
                 "NOVITA_API_KEY in this server's configuration in the host, and restart the server. To try "
                 "the server without a key and for free, set SEEDREAM_EMULATOR=1 instead",
             )
+        if self.settings.save_dir:
+            from mcp_server.pictures.save import check_folder
+
+            await to_thread.run_sync(check_folder, self.settings.save_dir)
 
     async def generate(self, body: Mapping[str, Any]) -> Generation:
         """Send one request and wait for its pictures.
@@ -116,28 +109,54 @@ class Generations:
         Raises:
             SeedreamError: one of its kinds; each knows whether anything was billed.
         """
-        self.require_key()
         client = self._client or await self._start()
         async with self._slots:
             reply = await client.generate(self.settings.limits.path, body, billable_images(body))
         now = datetime.now(UTC)
         day, count = self._today
         self._today = (now.date(), (count if day == now.date() else 0) + len(reply.urls))
-        return Generation(
+        generation = Generation(
             id=secrets.token_hex(8),
-            body=body,
+            model=self.settings.model,
+            requested=without_image_data(body),
             urls=reply.urls,
             unusable=reply.unusable,
             created=now,
             images_today=self._today[1],
             emulated=self.settings.emulator,
         )
+        self.history.add(generation)
+        return generation
 
-    async def previews(self, generation: Generation) -> "tuple[dict[int, Preview], list[str]]":
-        """Thumbnails of a generation's pictures, by index from 0, and warnings for those that failed."""
-        from mcp_server.previews import make_previews  # Pillow and httpx: only where asked for
+    async def collect(self, generation: Generation, *, preview: bool) -> list[str]:
+        """Fetch the pictures where they are to be saved or shown; warnings for those that failed.
 
-        return await make_previews(generation.urls, loopback_ok=self.loopback_ok, transport=self._transport)
+        What is known of them then stands in `generation.pictures`.
+        """
+        folder = self.settings.save_dir
+        if not folder and not preview:
+            return []
+        from mcp_server.pictures import Plan, collect  # Pillow and httpx: only where asked for
+
+        plan = Plan(folder, preview, self.loopback_ok)
+        pictures, warnings = await collect(generation, plan, transport=self._transport)
+        generation.pictures.update(pictures)
+        return warnings
+
+    async def read_picture(self, generation_id: str, number: int, *, full: bool) -> tuple[bytes, str]:
+        """The bytes and type of a picture that this process has made: its saved file, else its live link.
+
+        Raises:
+            LookupError: there is no such picture, or it can't be had any more; says why.
+        """
+        generation = self.history.find(generation_id)
+        if generation is None or not 1 <= number <= len(generation.urls):
+            raise LookupError("This server process has made no such picture")
+        from mcp_server.pictures.read import read_picture
+
+        return await read_picture(
+            generation, number, full=full, loopback_ok=self.loopback_ok, transport=self._transport
+        )
 
     async def _start(self) -> "SeedreamClient":
         async with self._starting:

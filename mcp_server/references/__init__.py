@@ -4,8 +4,8 @@ Nothing is fetched: a URL is the API's to load. Files and data: URIs are checked
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -71,6 +71,7 @@ class Rules:
     loopback_ok: bool  # URLs on this machine, for an API that is on it too
     folders: Sequence[Path] | None = None  # that files may come from; None: any, empty: none
     fit: bool = True  # mend what can be mended
+    saved_instead_of: Callable[[str], Path | None] = lambda _: None  # the file of an expired link of ours
 
 
 async def check_references(images: Sequence[str], rules: Rules) -> References:
@@ -85,7 +86,15 @@ async def check_references(images: Sequence[str], rules: Rules) -> References:
     try:
         for index, image in enumerate(images):
             name, entry = f"images[{index}]", image.strip()
-            if entry[:7].lower().startswith(("http:/", "https:/")):
+            if saved := rules.saved_instead_of(entry):
+                within = replace(rules, folders=(saved.parent,))
+                checked, warnings = await to_thread.run_sync(_attach, str(saved), name, within)
+                references.wire.append(checked)
+                references.warnings += [
+                    f"{name}: its link has expired, so the saved file was sent.",
+                    *warnings,
+                ]
+            elif entry[:7].lower().startswith(("http:/", "https:/")):
                 check_url(entry, name, loopback_ok=rules.loopback_ok)
                 references.wire.append(entry)
             else:

@@ -1,0 +1,54 @@
+"""Reading a picture's bytes for a resource: the saved file, else the live link."""
+
+from pathlib import Path
+
+import httpx
+from anyio import to_thread
+
+from mcp_server.generations.history import Generation
+from mcp_server.pictures.download import download
+from mcp_server.pictures.save import scratch
+from mcp_server.pictures.thumbnail import PictureError, read_header, smaller
+
+MOST_BYTES = 700_000
+"""Of a blob that is not asked for in full: in base64 it stays below the 1 MB that hosts take."""
+
+_SIDE = 2048
+_SECONDS = 60.0
+
+
+async def read_picture(
+    generation: Generation,
+    number: int,
+    *,
+    full: bool,
+    loopback_ok: bool,
+    transport: httpx.AsyncBaseTransport | None,
+) -> tuple[bytes, str]:
+    """The bytes and type of picture `number`; made smaller where it is large and not asked for in full.
+
+    Raises:
+        LookupError: it is not saved, and its link does not work; says why.
+    """
+    picture = generation.pictures.get(number)
+    try:
+        if picture and picture.saved_path and picture.saved_path.exists():
+            return await to_thread.run_sync(_read, picture.saved_path, full)
+        with scratch(None) as path:
+            async with httpx.AsyncClient(
+                timeout=_SECONDS, transport=transport, trust_env=not loopback_ok
+            ) as http:
+                with path.open("wb") as file:
+                    await download(http, generation.urls[number - 1], file, loopback_ok=loopback_ok)
+            return await to_thread.run_sync(_read, path, full)
+    except PictureError as error:
+        raise LookupError(f"The picture can't be read: {error}") from None
+    except OSError as error:
+        raise LookupError(f"The picture can't be read: {error.strerror}") from None
+
+
+def _read(path: Path, full: bool) -> tuple[bytes, str]:  # noqa: FBT001 - run_sync passes by position
+    header = read_header(path)
+    if not full and path.stat().st_size > MOST_BYTES:
+        return smaller(path, _SIDE, MOST_BYTES), "image/jpeg"
+    return path.read_bytes(), header.mime_type
