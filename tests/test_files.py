@@ -162,6 +162,57 @@ async def test_a_name_that_is_pointed_elsewhere_while_it_is_opened_leaks_nothing
     await swapping
 
 
+def rewritten(name: Path, secret: Path) -> None:
+    name.unlink()
+    name.write_bytes(secret.read_bytes())
+
+
+def removed(name: Path, _: Path) -> None:
+    name.unlink()
+
+
+def moved_outside(name: Path, secret: Path) -> None:
+    name.parent.rename(name.parent.with_name("moved"))
+    name.parent.symlink_to(secret.parent)
+    (secret.parent / name.name).write_bytes(secret.read_bytes())
+
+
+@pytest.mark.parametrize("change", [rewritten, removed, moved_outside])
+def test_a_name_that_changes_right_after_it_is_opened_is_refused(
+    change: Callable[[Path, Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, secret, real_open = tmp_path / "in" / "a.jpg", tmp_path / "out" / "b.jpg", os.open
+    for path in (name, secret):
+        path.parent.mkdir()
+        path.write_bytes(image_bytes(64, 64))
+
+    def then_change(path: object, *rest: int) -> int:  # the moment between two calls of the system
+        descriptor = real_open(str(path), *rest)
+        monkeypatch.undo()
+        change(name, secret)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", then_change)
+    with pytest.raises(ImageUnusable, match=r"changed while it was opened|not in a folder"):
+        open_local(str(name), "x", (name.parent,))
+
+
+def test_a_file_that_becomes_a_fifo_before_it_is_opened_is_refused_without_waiting(
+    picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_open = os.open
+
+    def change_then(path: object, *rest: int) -> int:
+        monkeypatch.undo()
+        picture.unlink()
+        os.mkfifo(picture)
+        return real_open(str(path), *rest)
+
+    monkeypatch.setattr(os, "open", change_then)
+    with pytest.raises(ImageUnusable, match="no regular file"):
+        open_local(str(picture), "x", None)
+
+
 async def test_over_the_network_no_file_is_read_unless_folders_are_allowed(
     picture: Path, tmp_path: Path
 ) -> None:

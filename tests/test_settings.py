@@ -1,5 +1,8 @@
 """Settings: read once, typed, and an error that names the variable, never its value."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from mcp_server.settings import SettingsError, read_settings, unknown_variables
@@ -40,6 +43,9 @@ def test_a_blank_variable_counts_as_unset() -> None:
         ("SEEDREAM_EMULATOR", "hunter2"),
         ("SEEDREAM_WATERMARK", "${env:WATERMARK}"),
         ("SEEDREAM_RESOURCE_LINKS", "hunter2"),
+        ("SEEDREAM_SAVE_DIR", "hunter2/pictures"),
+        ("SEEDREAM_INPUT_DIRS", f"/absolute{os.pathsep}hunter2"),
+        ("SEEDREAM_FIT_REFERENCES", "hunter2"),
         ("SEEDREAM_MAX_CONCURRENCY", "0"),
         ("SEEDREAM_MAX_CONCURRENCY", "hunter2"),
         ("SEEDREAM_TIMEOUT_SECONDS", "-1"),
@@ -83,6 +89,14 @@ def test_values_are_read_in_the_usual_spellings() -> None:
     assert settings.emulator
     assert settings.watermark
     assert settings.log_level == "DEBUG"
+
+
+def test_folders_are_lists_of_absolute_paths_with_the_home_folder_filled_in() -> None:
+    settings = read_settings(
+        {"SEEDREAM_INPUT_DIRS": f"~/a{os.pathsep}/b{os.pathsep}", "SEEDREAM_SAVE_DIR": "~/c"}
+    )
+    assert settings.input_dirs == (Path.home() / "a", Path("/b"))
+    assert settings.save_dir == Path.home() / "c"
 
 
 def test_the_key_is_in_no_representation() -> None:
