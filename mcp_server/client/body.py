@@ -6,8 +6,9 @@ before, so that the request carries a Content-Length, and the body can be sent a
 
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Mapping
+from itertools import groupby
+from typing import Any, cast
 
 import httpx
 from anyio import to_thread
@@ -21,13 +22,14 @@ class RequestBody(httpx.AsyncByteStream):
     """`fields` as compact JSON in UTF-8, `length` bytes long."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        self._parts: list[bytes | Attachment] = []
+        parts: list[bytes | Attachment] = []
         separator = b"{"
         for name, value in fields.items():
-            self._parts.append(separator + _json(name) + b":")
-            self._parts += _images(value) if name == "images" else [_json(value)]
+            parts.append(separator + _json(name) + b":")
+            parts += _images(value) if name == "images" else [_json(value)]
             separator = b","
-        self._parts.append(b"}")
+        parts.append(b"}")
+        self._parts = list(_joined(parts))
         self.length = sum(
             len(part) if isinstance(part, bytes) else _encoded_length(part) for part in self._parts
         )
@@ -54,6 +56,15 @@ def _images(references: list[Wire]) -> list[bytes | Attachment]:
         else:
             parts += [b'"' + reference.label.encode(), reference, b'"']
     return [*parts, b"]"]
+
+
+def _joined(parts: list[bytes | Attachment]) -> Iterator[bytes | Attachment]:
+    """The parts with neighbouring bytes joined: each one that goes out is a write of its own."""
+    for is_text, group in groupby(parts, key=lambda part: isinstance(part, bytes)):
+        if is_text:
+            yield b"".join(cast("Iterator[bytes]", group))
+        else:
+            yield from group
 
 
 def _encoded_length(attachment: Attachment) -> int:
