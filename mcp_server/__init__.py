@@ -6,7 +6,8 @@ The way of the data, top to bottom; a lower layer never imports an upper one:
       -> transports    stdio, Streamable HTTP, SSE
       -> server        the tools; every failure becomes a readable tool error here
       -> schemas       what tools/list publishes
-      -> request       the arguments, checked against the documented limits (limits, sizes)
+      -> request       the arguments, checked against the documented limits (limits, sizes);
+                       what is wrong with them in our words (explain)
       -> references    reference images: URLs, files and data: URIs, checked, made fit, streamed
       -> generations   one upstream request for each call: concurrency, counts, the emulator
       -> client        one POST, retry policy, the upstream's errors in our terms

@@ -17,6 +17,7 @@ from pydantic import AnyUrl, ValidationError
 
 from mcp_server import __version__, results, schemas
 from mcp_server.errors import Internal, InvalidArgument, SeedreamError
+from mcp_server.explain import explain
 from mcp_server.generations import Generations
 from mcp_server.progress import BEAT_SECONDS, heartbeat
 from mcp_server.references import check_references
@@ -26,7 +27,6 @@ from mcp_server.request import (
     ListArguments,
     ToolArguments,
     billable_images,
-    explain,
 )
 
 logger = logging.getLogger(__name__)

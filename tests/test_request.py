@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from mcp_server.explain import explain
 from mcp_server.limits import SEEDREAM_4_0
 from mcp_server.references import Attachment
 from mcp_server.references.source import Base64Source
@@ -14,7 +15,6 @@ from mcp_server.request import (
     EditArguments,
     GenerateArguments,
     billable_images,
-    explain,
     without_image_data,
 )
 
