@@ -12,6 +12,7 @@ from mcp.types import CallToolResult, ContentBlock, ImageContent, ResourceLink, 
 
 from mcp_server.errors import SeedreamError
 from mcp_server.generations import Generation
+from mcp_server.generations.history import LINK_LIFE
 
 MIME_TYPE = "image/jpeg"
 """What pictures are in practice; only a picture that was fetched is known better."""
@@ -121,7 +122,9 @@ def _text(generation: Generation, warnings: Sequence[str]) -> list[str]:
         if picture and picture.saved_path:
             lines.append(f"   saved as {picture.saved_path}")
     expires = min(generation.expires(number) for number in range(1, len(urls) + 1))
-    until = "work for about 24 hours, until about"
+    until = "work until about"
+    if expires == generation.created + LINK_LIFE:
+        until = "work for about 24 hours, until about"
     if generation.emulated:
         until = "work only while this server runs, at most until"
     lines.append(f"The links {until} {expires:%Y-%m-%d %H:%M} UTC.")

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import resource
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +22,10 @@ from mcp_server.errors import ImageNotFound, ImageUnusable, InvalidArgument, See
 from mcp_server.limits import SEEDREAM_4_0 as LIMITS
 from mcp_server.references import Attachment, Rules, check_references
 from mcp_server.references.ends import end_of_jpeg, end_of_png
-from mcp_server.references.files import open_local, path_text
+from mcp_server.references.files import _opened_path_elsewhere, open_local, path_text
 from mcp_server.references.source import Base64Source, FileSource
 from tests.conftest import answering, connect, data_uri, image_bytes, pictures, text_of
+from tests.test_references import png_header
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +55,11 @@ async def test_every_way_to_write_a_path_leads_to_the_file(
     uri = picture.as_uri()
     for spelled in (
         *(str(picture), f"~/{picture.name}", picture.name, f"./{picture.name}", f" {picture}\n", uri),
-        *(uri.replace("file://", "FILE://localhost"), uri.replace("%20", " ")),
+        *(
+            uri.replace("file://", "FILE://localhost"),
+            uri.replace("%20", " "),
+            uri.replace("file://", "file:"),
+        ),
     ):
         data, kind, warnings = await attach(spelled)
         assert (data, kind, warnings) == (picture.read_bytes(), "jpeg", [])
@@ -64,6 +70,7 @@ async def test_every_way_to_write_a_path_leads_to_the_file(
     [
         ("file:///C:/a%20b/c.jpg", True, "C:/a b/c.jpg"),
         ("file:///c.jpg", False, "/c.jpg"),
+        ("file:///shot #1?.jpg", False, "/shot #1?.jpg"),
         ("C:\\Users\\x\\c.jpg", True, "C:\\Users\\x\\c.jpg"),
         ("\\\\server\\share\\c.jpg", True, "\\\\server\\share\\c.jpg"),
         ("c.jpg", False, "c.jpg"),
@@ -162,39 +169,37 @@ async def test_a_name_that_is_pointed_elsewhere_while_it_is_opened_leaks_nothing
     await swapping
 
 
-def rewritten(name: Path, secret: Path) -> None:
-    name.unlink()
-    name.write_bytes(secret.read_bytes())
-
-
-def removed(name: Path, _: Path) -> None:
-    name.unlink()
-
-
-def moved_outside(name: Path, secret: Path) -> None:
-    name.parent.rename(name.parent.with_name("moved"))
-    name.parent.symlink_to(secret.parent)
-    (secret.parent / name.name).write_bytes(secret.read_bytes())
-
-
-@pytest.mark.parametrize("change", [rewritten, removed, moved_outside])
-def test_a_name_that_changes_right_after_it_is_opened_is_refused(
-    change: Callable[[Path, Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_that_is_swapped_while_a_file_is_opened_leaks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, secret, real_open = tmp_path / "in" / "a.jpg", tmp_path / "out" / "b.jpg", os.open
-    for path in (name, secret):
-        path.parent.mkdir()
-        path.write_bytes(image_bytes(64, 64))
+    """What is open is judged, not its name: the name leads to an allowed place before and after."""
+    allowed, secret, real_open = tmp_path / "in", tmp_path / "out", os.open
+    for folder, side in ((allowed / "d", 64), (secret, 99)):
+        folder.mkdir(parents=True)
+        (folder / "a.jpg").write_bytes(image_bytes(side, side))
 
-    def then_change(path: object, *rest: int) -> int:  # the moment between two calls of the system
-        descriptor = real_open(str(path), *rest)
+    def swap_open_swap(path: object, *rest: int) -> int:  # the moment between two calls of the system
         monkeypatch.undo()
-        change(name, secret)
+        (allowed / "d").rename(allowed / "e")
+        (allowed / "d").symlink_to(secret)
+        descriptor = real_open(str(path), *rest)
+        (allowed / "d").unlink()
+        (allowed / "e").rename(allowed / "d")
         return descriptor
 
-    monkeypatch.setattr(os, "open", then_change)
-    with pytest.raises(ImageUnusable, match=r"changed while it was opened|not in a folder"):
-        open_local(str(name), "x", (name.parent,))
+    monkeypatch.setattr(os, "open", swap_open_swap)
+    with pytest.raises(ImageUnusable, match="not in a folder"):
+        open_local(str(allowed / "d" / "a.jpg"), "x", (allowed,))
+
+
+def test_where_the_system_tells_no_path_of_an_open_file_its_name_must_lead_to_it(tmp_path: Path) -> None:
+    one, two = tmp_path / "1", tmp_path / "2"
+    for path in (one, two):
+        path.touch()
+    with one.open("rb") as file:
+        assert _opened_path_elsewhere(file.fileno(), "win32", one) == one
+        assert _opened_path_elsewhere(file.fileno(), "win32", two) == Path("/")
+        assert _opened_path_elsewhere(file.fileno(), "win32", tmp_path / "3") == Path("/")
 
 
 def test_a_file_that_becomes_a_fifo_before_it_is_opened_is_refused_without_waiting(
@@ -362,9 +367,61 @@ async def test_a_decompression_bomb_is_refused_fast_and_small(tmp_path: Path) ->
     ):
         await attach(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
-    path.write_bytes(save(Image.new("1", (20_000, 10_000)), "PNG"))
+    path.write_bytes(png_header(30_000, 15_000))
     with pytest.raises(ImageUnusable, match="too many pixels"):
         await attach(path)
+
+
+async def test_a_file_of_a_million_parts_or_without_end_is_refused_fast(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    with path.open("wb") as sparse:
+        sparse.write(b"\xff\xd8")
+        sparse.truncate(10 * 2**30)
+    scans = image_bytes(64, 64)[:2] + b"\xff\xda\x00\x02" * 50_000
+    chunks = png_header(64, 64)[:33] + b"\0\0\0\0abcd\0\0\0\0" * 200_000
+    for content, said in ((None, "too large to be read"), (scans, "truncated"), (chunks, "truncated")):
+        if content:
+            path.write_bytes(content)
+        with anyio.fail_after(5), pytest.raises(ImageUnusable, match=said):
+            await attach(path)
+
+
+async def test_a_blank_picture_is_no_bomb_and_a_huge_photograph_is_shrunk(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(save(Image.new("RGB", (2048, 2048), "white"), "WEBP", lossless=True))
+    assert (await attach(path))[1] == "jpeg"
+    path.write_bytes(save(Image.effect_noise((9_600, 6_400), 50), "JPEG", quality=20))
+    data, _, (warning,) = await attach(path)
+    width, height = Image.open(io.BytesIO(data)).size
+    assert (width, height) == (4_800, 3_200)
+    assert "9600x6400 is more than" in warning
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+async def test_grey_of_more_than_eight_bits_keeps_its_shades(mode: str, tmp_path: Path) -> None:
+    shades = [x * 256 for x in range(256)] * 128
+    image = Image.new("F", (256, 128))
+    image.putdata(shades)
+    path = tmp_path / "a.tiff"
+    path.write_bytes(save(image if mode == "F" else image.convert("I").convert(mode), "TIFF"))
+    data, _, _ = await attach(path)
+    sent = Image.open(io.BytesIO(data)).convert("L")
+    for x in (0, 64, 128, 192, 255):
+        assert abs(int(sent.getpixel((x, 30))) - x) < 6  # type: ignore[arg-type]
+    flat = Image.new("F", (64, 64), 7.0)
+    path.write_bytes(save(flat, "TIFF"))
+    await attach(path)
+
+
+async def test_a_temporary_folder_that_fails_is_told_with_nothing_billed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.webp"
+    path.write_bytes(save(Image.new("RGB", (64, 64)), "WEBP"))
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    with pytest.raises(ImageUnusable, match="the temporary folder failed") as caught:
+        await attach(path)
+    assert caught.value.text().endswith("Billed: no")
 
 
 async def test_a_picture_too_large_to_decode_is_refused(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ class Generation:
 
     id: str
     model: str
+    prompt: str
     requested: Mapping[str, Any]  # as sent, without image data
     urls: tuple[str, ...]
     unusable: int  # items of the reply that were no link

@@ -53,6 +53,7 @@ class Generations:
         self._slots = anyio.CapacityLimiter(settings.max_concurrency)
         self._today = (datetime.now(UTC).date(), 0)
         self.history = History()
+        self._decoding = anyio.CapacityLimiter(1)
 
     async def __aenter__(self) -> Self:
         await self._exits.__aenter__()
@@ -80,6 +81,7 @@ class Generations:
             loopback_ok=self.loopback_ok,
             folders=() if folders is None and self._remote else folders,
             fit=self.settings.fit_references,
+            one_at_a_time=self._decoding,
             saved_instead_of=self.history.saved_instead_of,
         )
 
@@ -118,6 +120,7 @@ class Generations:
         generation = Generation(
             id=secrets.token_hex(8),
             model=self.settings.model,
+            prompt=body["prompt"],
             requested=without_image_data(body),
             urls=reply.urls,
             unusable=reply.unusable,

@@ -98,14 +98,17 @@ async def collect(
 async def _fetch(
     http: httpx.AsyncClient, origin: Origin, plan: Plan, most_bytes: int, warnings: list[str]
 ) -> Picture:
-    # In the folder itself where pictures are saved: that disk has been found writable.
-    with scratch(plan.folder) as path:
+    with scratch(None) as path:
         with path.open("wb") as file:
             await download(http, origin.url, file, loopback_ok=plan.loopback_ok)
         header = await anyio.to_thread.run_sync(read_header, path)
         saved = preview = None
         if plan.folder:
-            saved = await anyio.to_thread.run_sync(save, path, plan.folder, header.mime_type, origin)
+            try:
+                saved = await anyio.to_thread.run_sync(save, path, plan.folder, header.mime_type, origin)
+            except OSError as error:
+                reason = f"the disk failed ({error.strerror})"
+                warnings.append(f"Image {origin.number} was not saved: {reason}. Its link is not affected.")
         if plan.preview:
             try:
                 preview = await anyio.to_thread.run_sync(smaller, path, LONGER_SIDE, most_bytes)

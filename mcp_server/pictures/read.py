@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anyio
 import httpx
 from anyio import to_thread
 
@@ -38,11 +39,13 @@ async def read_picture(
             async with httpx.AsyncClient(
                 timeout=_SECONDS, transport=transport, trust_env=not loopback_ok
             ) as http:
-                with path.open("wb") as file:
+                with path.open("wb") as file, anyio.fail_after(_SECONDS):
                     await download(http, generation.urls[number - 1], file, loopback_ok=loopback_ok)
             return await to_thread.run_sync(_read, path, full)
     except PictureError as error:
         raise LookupError(f"The picture can't be read: {error}") from None
+    except TimeoutError:
+        raise LookupError("The picture can't be read: its link does not answer in time") from None
     except OSError as error:
         raise LookupError(f"The picture can't be read: {error.strerror}") from None
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import struct
 import tempfile
@@ -39,8 +40,8 @@ class Origin:
 
     @property
     def prompt(self) -> str:
-        """The prompt, cut where it is very long."""
-        return str(self.generation.requested["prompt"])
+        """The whole prompt."""
+        return self.generation.prompt
 
 
 def check_folder(folder: Path) -> None:
@@ -64,9 +65,13 @@ def check_folder(folder: Path) -> None:
 @contextlib.contextmanager
 def scratch(folder: Path | None) -> Iterator[Path]:
     """A file of our own in `folder`, or where the system has its temporary ones; gone at the end."""
-    descriptor, name = tempfile.mkstemp(prefix=".seedream-", suffix=".part", dir=folder)
-    os.close(descriptor)
-    path = Path(name)
+    if folder:  # with the rights that files there have
+        path = folder / f".seedream-{secrets.token_hex(8)}.part"
+        path.open("xb").close()
+    else:
+        descriptor, name = tempfile.mkstemp(prefix=".seedream-")
+        os.close(descriptor)
+        path = Path(name)
     try:
         yield path
     finally:
@@ -95,7 +100,6 @@ def save(downloaded: Path, folder: Path, mime_type: str, origin: Origin) -> Path
             _copy_with_origin(source, target, mime_type, origin)
             target.flush()
             os.fsync(target.fileno())
-        part.chmod(0o644)
         return _named(part, folder / file_name(origin, mime_type))
 
 
@@ -108,9 +112,12 @@ def _named(part: Path, wanted: Path) -> Path:
             os.link(part, path)
         except FileExistsError:
             continue
-        except OSError:  # no links on this file system
-            with path.open("xb") as target, part.open("rb") as source:
-                shutil.copyfileobj(source, target)
+        except OSError:  # no links on this file system: the name is taken first, then replaced
+            try:
+                path.open("xb").close()
+            except FileExistsError:
+                continue
+            part.replace(path)
         return path
     raise FileExistsError(f"{wanted.name} and a hundred like it")
 

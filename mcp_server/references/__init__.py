@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from mcp_server.errors import ImageUnusable, quote
 from mcp_server.limits import Limits
@@ -71,6 +71,7 @@ class Rules:
     loopback_ok: bool  # URLs on this machine, for an API that is on it too
     folders: Sequence[Path] | None = None  # that files may come from; None: any, empty: none
     fit: bool = True  # mend what can be mended
+    one_at_a_time: CapacityLimiter | None = None  # decoding takes memory
     saved_instead_of: Callable[[str], Path | None] = lambda _: None  # the file of an expired link of ours
 
 
@@ -88,7 +89,9 @@ async def check_references(images: Sequence[str], rules: Rules) -> References:
             name, entry = f"images[{index}]", image.strip()
             if saved := rules.saved_instead_of(entry):
                 within = replace(rules, folders=(saved.parent,))
-                checked, warnings = await to_thread.run_sync(_attach, str(saved), name, within)
+                checked, warnings = await to_thread.run_sync(
+                    _attach, str(saved), name, within, limiter=rules.one_at_a_time
+                )
                 references.wire.append(checked)
                 references.warnings += [
                     f"{name}: its link has expired, so the saved file was sent.",
@@ -99,7 +102,9 @@ async def check_references(images: Sequence[str], rules: Rules) -> References:
                 references.wire.append(entry)
             else:
                 # Pillow is imported only here. Files are read and base64 is decoded beside the event loop.
-                checked, warnings = await to_thread.run_sync(_attach, entry, name, rules)
+                checked, warnings = await to_thread.run_sync(
+                    _attach, entry, name, rules, limiter=rules.one_at_a_time
+                )
                 references.wire.append(checked)
                 references.warnings += warnings
     except BaseException:

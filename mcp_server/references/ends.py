@@ -11,6 +11,10 @@ from mcp_server.references.source import CHUNK
 
 # Inside a JPEG's scan: 0xFF with anything but a stuffed zero, a fill byte or a restart marker.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# More than any honest file has; each costs time.
+_MOST_PARTS = 50_000
+_MOST_SCANS = 200
+
 _END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
 # Beginnings of files that have no business behind a picture.
 _FOREIGN = re.compile(
@@ -22,7 +26,11 @@ _FOREIGN = re.compile(
 def end_of_jpeg(file: BinaryIO) -> int | None:
     """The offset behind the end-of-image marker, or None where there is none: a truncated file."""
     file.seek(2)
-    while len(head := file.read(2)) == 2 and head[0] == 0xFF:
+    scans = 0
+    for _ in range(_MOST_PARTS):
+        head = file.read(2)
+        if len(head) < 2 or head[0] != 0xFF:
+            return None
         marker = head[1]
         if marker == _END_OF_IMAGE:
             return file.tell()
@@ -35,8 +43,10 @@ def end_of_jpeg(file: BinaryIO) -> int | None:
         if length < 2:
             return None
         file.seek(length - 2, 1)
-        if marker == _START_OF_SCAN and not _skip_scan(file):
-            return None
+        if marker == _START_OF_SCAN:
+            scans += 1
+            if scans > _MOST_SCANS or not _skip_scan(file):
+                return None
     return None
 
 
@@ -57,7 +67,9 @@ def _skip_scan(file: BinaryIO) -> bool:
 def end_of_png(file: BinaryIO, size: int) -> int | None:
     """The offset behind the IEND chunk, or None where there is none: a truncated file."""
     position = 8
-    while position + 12 <= size:
+    for _ in range(_MOST_PARTS):
+        if position + 12 > size:
+            return None
         file.seek(position)
         head = file.read(8)
         position += 12 + int.from_bytes(head[:4], "big")
@@ -67,5 +79,5 @@ def end_of_png(file: BinaryIO, size: int) -> int | None:
 
 
 def is_foreign(tail: bytes) -> bool:
-    """Whether what stands behind a picture is a file of another kind."""
-    return _FOREIGN.search(tail) is not None
+    """Whether what stands right behind a picture is a file of another kind."""
+    return _FOREIGN.match(tail.lstrip(b"\0")) is not None

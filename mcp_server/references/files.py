@@ -4,10 +4,12 @@ import difflib
 import os
 import re
 import stat
+import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from mcp_server.errors import ImageNotFound, ImageUnusable, InvalidArgument
 from mcp_server.references.source import FileSource
@@ -26,10 +28,13 @@ def path_text(entry: str, name: str, *, windows: bool) -> str:
     """
     text = entry
     if entry[:5].lower() == "file:":
-        parts = urlsplit(entry)
-        if parts.netloc not in ("", "localhost"):
+        host, text = "", entry[5:]
+        if text.startswith("//"):
+            host, slash, rest = text[2:].partition("/")
+            text = slash + rest
+        if host.lower() not in ("", "localhost"):
             raise InvalidArgument(f"{name} is a file URI of another machine", _REMEDY)
-        text = unquote(parts.path)
+        text = unquote(text)
         if windows and re.match(r"/[A-Za-z]:", text):
             text = text[1:]
     if not windows and _DRIVE.match(text):
@@ -66,21 +71,37 @@ def open_local(entry: str, name: str, allowed: Sequence[Path] | None) -> FileSou
     real = Path(os.path.realpath(path))
     _check_place(real, name, allowed)
     file = _open(real, name, allowed)
-    # The name may have been pointed elsewhere since it was resolved. What is open must be what an
-    # allowed name leads to now; the descriptor then holds it.
-    now = Path(os.path.realpath(real))
+    # Judged by what is open, not by its name: names may be pointed elsewhere between two looks at them.
     try:
-        _check_place(now, name, allowed)
-        same = os.path.samestat(os.fstat(file.fileno()), os.stat(now))  # noqa: PTH116
-        if not same:
-            raise ImageUnusable(f"{name} changed while it was opened", "call again")
-    except OSError:
-        file.close()
-        raise ImageUnusable(f"{name} changed while it was opened", "call again") from None
+        _check_place(_opened_path(file, real), name, allowed)
     except ImageUnusable:
         file.close()
         raise
     return FileSource(file, name)
+
+
+def _opened_path(file: BinaryIO, real: Path) -> Path:
+    """The path of an open file, as the system knows it."""
+    descriptor, system = file.fileno(), str(sys.platform)
+    if system == "linux":
+        return Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - as the system writes it
+    return _opened_path_elsewhere(descriptor, system, real)  # pragma: no cover - another system
+
+
+def _opened_path_elsewhere(descriptor: int, system: str, real: Path) -> Path:
+    """The same where there is no /proc. A test simulates the last way; macOS has a call of its own."""
+    if system == "darwin":  # pragma: no cover - another system
+        import fcntl
+
+        name = fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024))  # type: ignore[attr-defined]  # macOS
+        return Path(os.fsdecode(name.rstrip(b"\0")))
+    # A name is all there is: it must lead to the open file now.
+    now = Path(os.path.realpath(real))
+    try:
+        same = os.path.samestat(os.fstat(descriptor), now.stat())
+    except OSError:
+        same = False
+    return now if same else Path(now.anchor)
 
 
 def _check_place(real: Path, name: str, allowed: Sequence[Path] | None) -> None:
@@ -117,10 +138,12 @@ def _nearest(real: Path, allowed: Sequence[Path] | None) -> str:
     try:
         _check_place(real.parent, "", allowed)
         with os.scandir(real.parent) as entries:
-            names = sorted(entry.name for entry in entries)[:5_000]
+            # Like in length first, and few: comparing thousands of long names takes seconds.
+            names = [entry.name[:80] for entry in islice(entries, 5_000)]
+            names = sorted(names, key=lambda one: abs(len(one) - len(real.name)))[:300]
     except (OSError, ImageUnusable):
         return "check the path: its folder is not there either"
-    close = [name for name in difflib.get_close_matches(real.name, names, n=3) if name.isprintable()]
+    close = [name for name in difflib.get_close_matches(real.name[:80], names, n=3) if name.isprintable()]
     return (
         "did you mean " + " or ".join(close) + "?" if close else "check the path, and call list on its folder"
     )

@@ -12,8 +12,11 @@ from mcp_server.limits import Limits
 from mcp_server.references.image import KNOWN, UNREADABLE, Facts
 from mcp_server.references.source import FileSource, Source, as_file
 
-# Decoded, a pixel takes 4 bytes. A file far smaller than its pixels is a decompression bomb.
-_MOST_PIXELS = 60_000_000
+# Decoded, a pixel takes 4 bytes, and making it smaller takes a second copy: some 350 MB at the most, for
+# one picture at a time.
+_MOST_PIXELS = 45_000_000
+# A large picture in a file far smaller than its pixels is a decompression bomb.
+_LARGE_PIXELS = 16_000_000
 _MOST_PIXELS_PER_BYTE = 1_000
 _QUALITIES = (92, 85, 75)
 _SHRINK = 0.8
@@ -27,27 +30,49 @@ def fit(source: Source, facts: Facts, name: str, limits: Limits) -> tuple[FileSo
     Raises:
         ImageUnusable: too large to be decoded in bounded memory, or damaged.
     """
-    if facts.width * facts.height > _MOST_PIXELS_PER_BYTE * max(source.size, 1):
+    pixels = facts.width * facts.height
+    if pixels > _LARGE_PIXELS and pixels > _MOST_PIXELS_PER_BYTE * source.size:
         raise ImageUnusable(f"{name} claims far more pixels than its bytes can hold", "pass another image")
     try:
         with Image.open(
             as_file(source), formats=(*KNOWN, "HEIF") if "HEIF" in Image.OPEN else KNOWN
         ) as image:
-            # A JPEG can be decoded at a half or less; others are decoded whole.
-            image.draft("RGB", _bounded(*image.size, limits.reference_max_pixels))
+            # A JPEG can be decoded at a half, a quarter or an eighth; others are decoded whole.
+            part = next((n for n in (1, 2, 4, 8) if pixels <= n * n * limits.reference_max_pixels), 8)
+            image.draft(None, (image.width // part, image.height // part))
             if image.width * image.height > _MOST_PIXELS:
                 raise ImageUnusable(
                     f"{name} is {facts.width}x{facts.height}, too large to be made fit",
                     "pass a smaller version",
                 )
-            picture = _upright_srgb(image)
+            picture = _eight_bits(_upright_srgb(image))
+            clear = picture.has_transparency_data
+            mode = "RGBA" if clear else "RGB"
+            if picture.mode != mode:
+                picture = picture.convert(mode)
+            if picture.width * picture.height > limits.reference_max_pixels:
+                picture.thumbnail(_bounded(*picture.size, limits.reference_max_pixels))
     except UNREADABLE:
         raise ImageUnusable(f"{name} is damaged: it can't be decoded", "pass another copy of it") from None
-    clear = picture.has_transparency_data
-    picture = picture.convert("RGBA" if clear else "RGB")
-    if picture.width * picture.height > limits.reference_max_pixels:
-        picture.thumbnail(_bounded(*picture.size, limits.reference_max_pixels))
-    return _encoded(picture, "png" if clear else "jpeg", name, limits)
+    try:
+        return _encoded(picture, "png" if clear else "jpeg", name, limits)
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or "no memory"
+        raise ImageUnusable(
+            f"{name} can't be made fit: the temporary folder failed ({reason})",
+            "pass a jpeg or png within the limits",
+        ) from None
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits, scaled to 8; Pillow's own conversion would cut it off at 255."""
+    if picture.mode.startswith("I;16"):
+        return picture.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+    if picture.mode in ("I", "F"):
+        low, high = (float(value) for value in picture.getextrema())  # type: ignore[arg-type]  # one band
+        scale = 255 / (high - low) if high > low else 0.0
+        return picture.point(lambda value: value * scale - low * scale).convert("L")
+    return picture
 
 
 def _bounded(width: int, height: int, most: int) -> tuple[int, int]:
@@ -57,7 +82,8 @@ def _bounded(width: int, height: int, most: int) -> tuple[int, int]:
 
 
 def _upright_srgb(image: Image.Image) -> Image.Image:
-    picture = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
+    picture = image
     profile = picture.info.get("icc_profile")
     if profile and picture.mode in ("RGB", "CMYK", "L"):
         try:

@@ -15,6 +15,11 @@ from mcp_server.references.source import Source, as_file
 KNOWN = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _REMEDY = "pass a jpeg or png, as a public URL, a file, or data:image/jpeg;base64,<data>"
 _TAIL = 64 * 1024
+_LARGEST_FILE = 256 * 1024**2
+
+# Phones make pictures of 200 megapixels. Pillow refuses to open what is over twice this; what may be
+# decoded is decided by `fit`, and only there.
+Image.MAX_IMAGE_PIXELS = 200_000_000
 
 # What Pillow raises for a file that it can't read: SyntaxError for a PNG, RuntimeError for an AVIF.
 UNREADABLE = (
@@ -41,6 +46,18 @@ def read_facts(source: Source, name: str) -> tuple[Facts, str | None]:
     """
     if source.size == 0:
         raise ImageUnusable(f"{name} is empty", _REMEDY)
+    if source.size > _LARGEST_FILE:
+        raise ImageUnusable(
+            f"{name} is {source.size:,} bytes, too large to be read", "pass a smaller version"
+        )
+    # Where it ends is looked for first: a file with a million parts would keep Pillow busy too.
+    head, end = source.read(0, 8), source.size
+    if head[:2] == b"\xff\xd8":
+        end = end_of_jpeg(as_file(source)) or 0
+    elif head == b"\x89PNG\r\n\x1a\n":
+        end = end_of_png(as_file(source), source.size) or 0
+    if not end:
+        raise ImageUnusable(f"{name} is truncated, or not an image", "pass the complete file")
     _register_heif()
     file = as_file(source)
     try:
@@ -55,9 +72,6 @@ def read_facts(source: Source, name: str) -> tuple[Facts, str | None]:
     kind = {"mpo": "jpeg", "heif": "heic"}.get(kind, kind)  # MPO: a phone's JPEG with a second one behind it
     if kind not in ("jpeg", "png"):
         return Facts(kind, width, height, source.size), None
-    end = end_of_jpeg(as_file(source)) if kind == "jpeg" else end_of_png(as_file(source), source.size)
-    if end is None:
-        raise ImageUnusable(f"{name} is a truncated or damaged {kind}", "pass the complete file")
     tail = source.read(end, _TAIL)
     if is_foreign(tail):
         raise ImageUnusable(f"{name} has a file of another kind behind the picture", "save the picture anew")
