@@ -16,6 +16,7 @@ from mcp_server.emulator import Emulator, draw
 from mcp_server.emulator.checks import Wanted, number_in, read_size
 from mcp_server.emulator.draw import draw_jpeg
 from tests.conftest import data_uri, fault, image_bytes, running
+from tests.test_references import png_header
 
 pytestmark = pytest.mark.anyio
 
@@ -121,7 +122,7 @@ PROBLEMS: list[tuple[dict[str, Any], str]] = [
     ({"images": [data_uri(image_bytes(14, 20))]}, "INVALID_IMAGE_SIZE"),
     ({"images": [data_uri(image_bytes(20, 61))]}, "INVALID_IMAGE_SIZE"),
     ({"images": [data_uri(image_bytes(6001, 6000))]}, "IMAGE_EXCEEDS_MAX_RESOLUTION"),
-    ({"images": [data_uri(image_bytes(14_000, 14_000))]}, "IMAGE_EXCEEDS_MAX_RESOLUTION"),
+    ({"images": [data_uri(png_header(30_000, 15_000), "image/png")]}, "IMAGE_EXCEEDS_MAX_RESOLUTION"),
     ({"images": [data_uri(image_bytes(20, 20, padding=11 * 1024**2))]}, "IMAGE_FILE_EXCEEDS_MAX_SIZE"),
     ({"size": "3K"}, "INVALID_IMAGE_SIZE"),
     ({"size": "2048X2048"}, "INVALID_IMAGE_SIZE"),

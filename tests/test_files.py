@@ -378,8 +378,14 @@ async def test_a_file_of_a_million_parts_or_without_end_is_refused_fast(tmp_path
         sparse.write(b"\xff\xd8")
         sparse.truncate(10 * 2**30)
     scans = image_bytes(64, 64)[:2] + b"\xff\xda\x00\x02" * 50_000
+    markers = b"\xff\xd8" + b"\xff\x01" * 60_000
     chunks = png_header(64, 64)[:33] + b"\0\0\0\0abcd\0\0\0\0" * 200_000
-    for content, said in ((None, "too large to be read"), (scans, "truncated"), (chunks, "truncated")):
+    for content, said in (
+        (None, "too large to be read"),
+        (scans, "truncated"),
+        (markers, "truncated"),
+        (chunks, "truncated"),
+    ):
         if content:
             path.write_bytes(content)
         with anyio.fail_after(5), pytest.raises(ImageUnusable, match=said):
@@ -395,6 +401,9 @@ async def test_a_blank_picture_is_no_bomb_and_a_huge_photograph_is_shrunk(tmp_pa
     width, height = Image.open(io.BytesIO(data)).size
     assert (width, height) == (4_800, 3_200)
     assert "9600x6400 is more than" in warning
+    path.write_bytes(save(Image.new("RGB", (6_100, 6_000), "white"), "PNG"))
+    width, height = Image.open(io.BytesIO((await attach(path))[0])).size
+    assert 35_000_000 < width * height <= LIMITS.reference_max_pixels
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I", "F"])

@@ -27,6 +27,7 @@ from mcp_server.generations.history import MOST_REMEMBERED, History
 from mcp_server.pictures import Plan, collect
 from mcp_server.pictures.download import LARGEST_PICTURE
 from mcp_server.pictures.read import MOST_BYTES as MOST_BLOB_BYTES
+from mcp_server.pictures.read import read_picture
 from mcp_server.pictures.save import Origin, check_folder, file_name, save
 from mcp_server.pictures.thumbnail import MOST_BYTES, MOST_BYTES_IN_ALL, PictureError, read_header, smaller
 from mcp_server.results import LONGEST_LIST, listing
@@ -368,6 +369,21 @@ async def test_a_large_picture_is_made_smaller_unless_asked_for_in_full() -> Non
         assert len(data) <= MOST_BLOB_BYTES
         assert kind == "image/jpeg"
         assert await read(client, f"{uri}/full") == (large, "image/jpeg")
+
+
+async def test_a_link_that_does_not_answer_in_time_is_told() -> None:
+    with pytest.raises(LookupError, match="in time"):
+        await read_picture(
+            made(cdn("slow")), 1, full=False, loopback_ok=False, transport=Host([]), seconds=0.2
+        )
+
+
+async def test_without_a_temporary_folder_the_links_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    plan = Plan(None, preview=True, loopback_ok=False)
+    found, (warning,) = await collect(made(cdn("a")), plan, transport=Host([]))
+    assert found == {}
+    assert "the disk failed" in warning
 
 
 async def test_a_disk_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

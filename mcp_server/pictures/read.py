@@ -25,6 +25,7 @@ async def read_picture(
     full: bool,
     loopback_ok: bool,
     transport: httpx.AsyncBaseTransport | None,
+    seconds: float = _SECONDS,
 ) -> tuple[bytes, str]:
     """The bytes and type of picture `number`; made smaller where it is large and not asked for in full.
 
@@ -37,9 +38,9 @@ async def read_picture(
             return await to_thread.run_sync(_read, picture.saved_path, full)
         with scratch(None) as path:
             async with httpx.AsyncClient(
-                timeout=_SECONDS, transport=transport, trust_env=not loopback_ok
+                timeout=seconds, transport=transport, trust_env=not loopback_ok
             ) as http:
-                with path.open("wb") as file, anyio.fail_after(_SECONDS):
+                with path.open("wb") as file, anyio.fail_after(seconds):
                     await download(http, generation.urls[number - 1], file, loopback_ok=loopback_ok)
             return await to_thread.run_sync(_read, path, full)
     except PictureError as error:
