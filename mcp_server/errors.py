@@ -14,6 +14,7 @@
           |-- UpstreamRejected      [upstream_rejected]     any other refusal
           |-- RateLimited           [rate_limited]          too many requests; surely not billed
           |-- UpstreamUnavailable   [upstream_unavailable]  nothing was sent, or it was turned away
+          |    `-- UploadFailed     [upstream_unavailable]  it broke off before it was complete
           |-- OutcomeUnknown        [outcome_unknown]       sent, and may have been billed
           `-- BadUpstreamReply      [bad_upstream_reply]    a success that holds no image
 
@@ -175,6 +176,12 @@ class UpstreamUnavailable(UpstreamError):
 
     code = "upstream_unavailable"
     retryable = True
+
+
+class UploadFailed(UpstreamUnavailable):
+    """The request broke off before it was complete. Uploads are long: not repeated by itself."""
+
+    retryable = False
 
 
 class OutcomeUnknown(UpstreamError):

@@ -530,6 +530,29 @@ async def test_the_request_on_the_wire_is_exact_json_with_its_length_and_can_be_
     assert "transfer-encoding" not in requests[0].headers
 
 
+async def test_a_request_that_breaks_off_before_its_end_billed_nothing_and_is_not_repeated(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "large.jpg"
+    path.write_bytes(save(noise(2_000, 2_000), "JPEG", quality=95))
+    asked = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readexactly(70_000)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with connect(NOVITA_BASE_URL=url) as client:
+        text = text_of(await client.call_tool("edit_image", {"prompt": "x", "images": [str(path)]}))
+    server.close()
+    assert text.startswith("[upstream_unavailable] The connection to the API broke before the request")
+    assert text.endswith("Billed: no")
+    assert asked == 1
+
+
 async def test_a_source_that_ends_early_ends_the_request(tmp_path: Path) -> None:
     from mcp_server.client.body import RequestBody
 

@@ -268,6 +268,14 @@ def test_a_preview_is_small_and_the_header_names_type_and_sides(kind: str, tmp_p
     assert len(smaller(path, 320, 700)) <= 700
 
 
+def test_what_is_transparent_becomes_white(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    Image.new("RGBA", (600, 400), (0, 0, 0, 0)).save(path, "PNG")
+    small = Image.open(io.BytesIO(smaller(path, 320, MOST_BYTES)))
+    assert small.size == (320, 213)
+    assert small.getpixel((9, 9)) == (255, 255, 255)
+
+
 @pytest.mark.parametrize("data", [b"", b"<html>", image_bytes(64, 64)[:30], image_bytes(64, 64, "GIF")])
 def test_what_is_no_picture_is_told(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a"

@@ -30,13 +30,16 @@ class RequestBody(httpx.AsyncByteStream):
             separator = b","
         parts.append(b"}")
         self._parts = list(_joined(parts))
+        self.handed_out = False  # whether the last byte was asked for
         self.length = sum(
             len(part) if isinstance(part, bytes) else _encoded_length(part) for part in self._parts
         )
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for part in self._parts:
+        self.handed_out = False
+        for index, part in enumerate(self._parts):
             if isinstance(part, bytes):
+                self.handed_out = index == len(self._parts) - 1
                 yield part
                 continue
             for offset in range(0, part.length, CHUNK):

@@ -101,7 +101,7 @@ class SeedreamClient:
                 ) as response:
                     content = await _read(response)
         except (httpx.RequestError, TimeoutError) as error:
-            raise from_exception(error) from error
+            raise from_exception(error, whole=body.handed_out) from error
         if response.is_success:
             if content is None:
                 raise BadUpstreamReply(

@@ -19,6 +19,7 @@ from mcp_server.errors import (
     OutcomeUnknown,
     PermissionRequired,
     RateLimited,
+    UploadFailed,
     UpstreamError,
     UpstreamRejected,
     UpstreamUnavailable,
@@ -122,8 +123,10 @@ def what_it_says(reply: object, secret: str) -> str:
     return f", it said {quote(said, (secret,))}" if said else ""
 
 
-def from_exception(error: httpx.RequestError | TimeoutError) -> UpstreamError:
+def from_exception(error: httpx.RequestError | TimeoutError, *, whole: bool = True) -> UpstreamError:
     """The error that an exception of a request means: was anything sent when it happened?
+
+    `whole` is false where the body was cut off before its last byte: no JSON, so nothing to bill.
 
     Only names of exceptions are used: their texts may hold addresses and proxy passwords.
     """
@@ -144,6 +147,11 @@ def from_exception(error: httpx.RequestError | TimeoutError) -> UpstreamError:
             f"No connection to the API could be made ({name}); nothing was sent",
             "check the network, NOVITA_BASE_URL, and behind a company proxy HTTPS_PROXY and SSL_CERT_FILE; "
             "then call again",
+        )
+    if not whole:
+        return UploadFailed(
+            f"The connection to the API broke before the request was complete ({name})",
+            "check the network; fewer or smaller reference images upload faster. Then call again",
         )
     if isinstance(error, httpx.DecodingError):
         return BadUpstreamReply("The API's reply could not be decoded", _REMEDIES[OutcomeUnknown])

@@ -54,7 +54,11 @@ def smaller(path: Path, side: int, most_bytes: int) -> bytes:
                 raise PictureError("it has too many pixels")
             # A JPEG is decoded at an eighth of its size where that is enough: 4K costs little.
             image.draft("RGB", (side, side))
+            image.thumbnail((side, side))
             small = image.convert("RGB")
+            if image.has_transparency_data:  # on white: what is transparent has no colour of its own
+                small = Image.new("RGB", image.size, "white")
+                small.paste(image.convert("RGBA"), mask=image.convert("RGBA").getchannel("A"))
     except _UNREADABLE:
         raise PictureError("it is no picture that can be read") from None
     while True:

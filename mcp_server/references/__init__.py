@@ -87,7 +87,7 @@ async def check_references(images: Sequence[str], rules: Rules) -> References:
     try:
         for index, image in enumerate(images):
             name, entry = f"images[{index}]", image.strip()
-            if saved := rules.saved_instead_of(entry):
+            if (saved := rules.saved_instead_of(entry)) and saved.exists():
                 within = replace(rules, folders=(saved.parent,))
                 checked, warnings = await to_thread.run_sync(
                     _attach, str(saved), name, within, limiter=rules.one_at_a_time
