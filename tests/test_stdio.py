@@ -94,7 +94,7 @@ async def test_progress_comes_within_five_seconds_and_again(emulator: Emulator) 
     emulator.app._latency = 3.2
     async with Client(stdio(NOVITA_BASE_URL=emulator.url)) as client:
         await client.call_tool("generate_image", {"prompt": "x"}, progress_callback=listen)
-    assert len(heard) == 2
+    assert len(heard) >= 2
     assert heard[0] < 1 < heard[1] < 5
 
 
