@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 return run_demo(arguments.folder, arguments.latency)
             except OSError as error:
-                print(f"mcp-server-seedream: the demo failed: {error}", file=sys.stderr)  # noqa: T201
+                print(f"mcp-server-seedream: the demo failed: {error}", file=sys.stderr)
                 return 1
         return _emulator(arguments)
     except KeyboardInterrupt:
@@ -119,7 +119,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     try:
         settings = read_settings(environ)
     except SettingsError as error:
-        print(f"mcp-server-seedream: {error}", file=sys.stderr)  # noqa: T201
+        print(f"mcp-server-seedream: {error}", file=sys.stderr)
         return 2
     configure_logging(settings.log_level)
     for name in unknown_variables(environ):
@@ -132,7 +132,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     try:
         listener = bind(arguments.host, arguments.port)
     except ValueError as error:
-        print(f"mcp-server-seedream: {error}", file=sys.stderr)  # noqa: T201
+        print(f"mcp-server-seedream: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         return _cannot_listen(error, arguments.port)
@@ -152,7 +152,7 @@ def _emulator(arguments: argparse.Namespace) -> int:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, ("--fault", *first["loc"])))
-        print(f"mcp-server-seedream: {where}: {first['msg']}", file=sys.stderr)  # noqa: T201
+        print(f"mcp-server-seedream: {where}: {first['msg']}", file=sys.stderr)
         return 2
     try:
         return run(
@@ -168,5 +168,5 @@ def _emulator(arguments: argparse.Namespace) -> int:
 
 def _cannot_listen(error: OSError, port: int) -> int:
     reason = f"can't listen on port {port}: {error.strerror}. Another --port may be free; 0 takes one that is"
-    print(f"mcp-server-seedream: {reason}", file=sys.stderr)  # noqa: T201
+    print(f"mcp-server-seedream: {reason}", file=sys.stderr)
     return 1

@@ -119,6 +119,6 @@ def run(
     """The program `mcp-server-seedream emulator`. Returns the exit code."""
     emulator = Emulator(port=port, api_key=api_key, latency=latency, link_seconds=link_seconds, faults=faults)
     # The line that a person or a script waits for; this program's stdout carries no protocol.
-    print(f"Seedream emulator on {emulator.url}", flush=True)  # noqa: T201
+    print(f"Seedream emulator on {emulator.url}", flush=True)
     emulator.run()
     return 0  # pragma: no cover - uvicorn ends the process by the signal that stopped it
