@@ -7,7 +7,6 @@ import argparse
 import gc
 import logging
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -109,10 +108,11 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     # start; what is there afterwards stays, so later collections need not look at it.
     gc.disable()
     # The SDK before our own models: the other order is slower.
-    from mcp_server.transports import bind, serve_http, serve_stdio  # isort: skip
+    from mcp_server.transports import bind, serve_http  # isort: skip
     import anyio
 
     from mcp_server.settings import SettingsError, read_settings, unknown_variables
+    from mcp_server.stdio import serve_stdio
 
     gc.freeze()
     gc.enable()
@@ -125,8 +125,6 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for name in unknown_variables(environ):
         logger.warning("%s is set, but is no setting of this version: ignored", name)
     if arguments.transport == "stdio":
-        # Python's own handling waits for the thread that reads stdin, so for ever.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         anyio.run(serve_stdio, settings)
         return 0
     try:
@@ -137,7 +135,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     except OSError as error:
         return _cannot_listen(error, arguments.port)
     anyio.run(lambda: serve_http(settings, listener, streamable=arguments.transport == "http"))
-    return 0  # pragma: no cover - uvicorn ends the process by the signal that stopped it
+    return 0
 
 
 def _emulator(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@
      |-- ImageNotFound          [image_not_found]        a local reference image is not there
      |-- ImageUnusable          [image_unusable]         a reference image breaks a limit
      |-- NotConfigured          [not_configured]         no API key
+     |-- BudgetExceeded         [budget_exceeded]        a cap on images is reached, or the person said no
      |-- Internal               [internal]               a fault of this server
      `-- UpstreamError          the API answered, or failed to
           |-- Authentication        [authentication]        the key was refused
@@ -23,6 +24,7 @@ enters through `quote`, and through nothing else.
 """
 
 import re
+import traceback
 import unicodedata
 from typing import ClassVar, Literal
 
@@ -106,12 +108,25 @@ class NotConfigured(SeedreamError):
     who = "a person"
 
 
+class BudgetExceeded(SeedreamError):
+    """A cap on images has no room for the call, or the person did not confirm it. Nothing was sent."""
+
+    code = "budget_exceeded"
+
+
 class Internal(SeedreamError):
     """A fault of this server; the log on stderr has the details."""
 
     code = "internal"
     who = "a person"
     billed = "unknown"
+
+    def __init__(
+        self,
+        problem: str = "This server failed in a way that it should not",
+        remedy: str = "tell the person; its log on stderr says more. Do not repeat the call by yourself",
+    ) -> None:
+        super().__init__(problem, remedy)
 
 
 class UpstreamError(SeedreamError):
@@ -198,3 +213,25 @@ class BadUpstreamReply(UpstreamError):
     code = "bad_upstream_reply"
     who = "a person"
     billed = "unknown"
+
+
+def describe(error: BaseException) -> str:
+    """What a log may say of a fault of ours: its type and its place; its text may hold the caller's data."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    return " at ".join([type(error).__name__, *(f"{frame.filename}:{frame.lineno}" for frame in last)])
+
+
+def revive(code: str, problem: str, remedy: str, who: str) -> SeedreamError:
+    """The error that another process, or an earlier call, has written down."""
+    error = _kinds(SeedreamError).get(code, Internal)(problem, remedy)
+    error.who = "a person" if who == "a person" else "you"
+    return error
+
+
+def _kinds(base: type[SeedreamError]) -> dict[str, type[SeedreamError]]:
+    """The classes below `base` by code; the one higher in the tree where two share one."""
+    kinds: dict[str, type[SeedreamError]] = {}
+    for kind in base.__subclasses__():
+        below = _kinds(kind)
+        kinds |= {**below, kind.code: kind} if "code" in vars(kind) else below
+    return kinds

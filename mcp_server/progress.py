@@ -1,6 +1,7 @@
 """Heartbeats while a call waits: many hosts give up on a call that stays silent."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -11,8 +12,42 @@ Report = Callable[[float, float | None, str | None], Awaitable[None]]
 """Sends one progress notification: progress, total, message."""
 
 
+class Phase:
+    """What a call is waiting for at the moment, in words."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self.enter("checking", lambda waited: f"Checking, {waited:.0f} s")
+
+    def enter(self, name: str, tell: Callable[[float], str]) -> None:
+        """Be in the phase `name`; `tell` gives the message after so many seconds of it."""
+        if name != self._name:
+            self._name, self._since = name, time.monotonic()
+        self._tell = tell
+
+    def text(self) -> str:
+        """The message of now."""
+        return self._tell(time.monotonic() - self._since)
+
+
+def making(most: int, usual_seconds: float | None) -> Callable[[float], str]:
+    """The messages while the API makes up to `most` images, which usually takes so long.
+
+    The API says nothing before all are made: which image it is at is reckoned from the usual time.
+    """
+
+    def tell(waited: float) -> str:
+        if not usual_seconds:
+            return f"Waiting for {'1 image' if most == 1 else f'up to {most} images'}: {waited:.0f} s"
+        number = min(most, int(waited / usual_seconds * most) + 1)
+        of = "1" if most == 1 else f"up to {most}"
+        return f"Probably at image {number} of {of}, {waited:.0f} s, usually about {usual_seconds:.0f} s"
+
+    return tell
+
+
 @asynccontextmanager
-async def heartbeat(report: Report, what: str, interval: float) -> AsyncIterator[None]:
+async def heartbeat(report: Report, phase: Phase, interval: float) -> AsyncIterator[None]:
     """Report progress at once and every `interval` seconds until the block ends.
 
     The progress is the seconds waited, so it always rises; there is no total, since nobody knows it.
@@ -22,8 +57,7 @@ async def heartbeat(report: Report, what: str, interval: float) -> AsyncIterator
 
     async def beat() -> None:
         while True:
-            waited = loop.time() - started
-            await report(round(waited, 3), None, f"{what}: {waited:.0f} s")
+            await report(round(loop.time() - started, 3), None, phase.text())
             await asyncio.sleep(interval)
 
     # A task rather than a task group: what the block raises must come out as it is, and a reader that

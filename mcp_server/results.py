@@ -4,18 +4,21 @@ Some hosts show the model only the text, some only the structured content, and s
 """
 
 import base64
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mcp.types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 
 from mcp_server.errors import SeedreamError
-from mcp_server.generations import Generation
-from mcp_server.generations.history import LINK_LIFE
+from mcp_server.generations import Generation, Made
+from mcp_server.generations.generation import LINK_LIFE
 
 MIME_TYPE = "image/jpeg"
 """What pictures are in practice; only a picture that was fetched is known better."""
+
+RECENT = "seedream://generations"
+"""The resource that lists the recent generations."""
 
 RESOURCE = "seedream://generations/{id}/{n}"
 """The resource that reads a picture's bytes; with `/full` behind it, never made smaller."""
@@ -36,73 +39,104 @@ def links_wanted(setting: str, client_name: str | None) -> bool:
     return setting == "always"
 
 
-def success(generation: Generation, warnings: Sequence[str], *, links: bool) -> CallToolResult:
-    """The result of a call that made pictures."""
-    content: list[ContentBlock] = [
-        TextContent(type="text", text="\n".join(_text(generation, warnings))),
-    ]
+def success(made: Made, warnings: Sequence[str], *, links: bool) -> CallToolResult:
+    """The result of a call that got pictures."""
+    generation = made.generation
+    content: list[ContentBlock] = [TextContent(type="text", text="\n".join(_text(made, warnings)))]
     images = _images(generation)
     if links:
         content += [_link(image, generation) for image in images]
     content += [
-        ImageContent(
-            type="image", data=base64.b64encode(picture.preview).decode("ascii"), mime_type="image/jpeg"
-        )
-        for _, picture in sorted(generation.pictures.items())
-        if picture.preview
+        ImageContent(type="image", data=base64.b64encode(preview).decode("ascii"), mime_type="image/jpeg")
+        for _, preview in sorted(made.previews.items())
     ]
     structured: dict[str, Any] = {
         "generation_id": generation.id,
-        "status": "succeeded",
+        "status": generation.status,
         "images": images,
         "requested": {"model": generation.model, **generation.requested},
         "warnings": list(warnings),
-        "recovered": False,
+        "recovered": made.recovered,
         "emulated": generation.emulated,
-        "usage": {"images": len(generation.urls), "images_today": generation.images_today},
+        "usage": {"images": len(generation.urls), "images_today": made.images_today},
     }
     return CallToolResult(content=content, structured_content=structured)
 
 
-def listing(generations: Sequence[Generation]) -> CallToolResult:
+Expired = Callable[[Generation, int], bool]
+"""Whether the link to a picture, by its number from 1, works no more."""
+
+
+def listing(generations: Sequence[Generation], expired: Expired, trouble: str | None) -> CallToolResult:
     """The result of `list_images`: generations, newest first."""
-    now = datetime.now(UTC)
-    texts: list[str] = []
+    texts = [f"Warning: {trouble}"] if trouble else []
     listed: list[dict[str, Any]] = []
     for generation in generations:
-        prompt = _short(str(generation.requested["prompt"]), 300)
-        lines = [f"{generation.id}, {generation.created:%Y-%m-%d %H:%M} UTC, succeeded: {prompt}"]
-        images = _images(generation)
-        for image in images:
-            image["expired"] = generation.expires(image["index"]) <= now
-            lines.append(f"  {image['index']}. {image['url']}{' (expired)' if image['expired'] else ''}")
-            lines += [f"     saved as {image['saved_path']}"] if "saved_path" in image else []
-        text = "\n".join(lines)
+        record = _record(generation, expired)
+        text = "\n".join(_lines(generation, record))
         if sum(map(len, texts)) + len(text) > LONGEST_LIST:
             break
         texts.append(text)
-        listed.append(
-            {
-                "generation_id": generation.id,
-                "status": "succeeded",
-                "created": generation.created.isoformat(timespec="seconds"),
-                "prompt": prompt,
-                "emulated": generation.emulated,
-                "images": images,
-            }
-        )
+        listed.append(record)
     if left_out := len(generations) - len(listed):
         texts.append(f"{left_out} older ones are left out here: together they would be too long.")
     texts.append(
         f"The bytes of a picture: resource {RESOURCE}, n from 1. To change one, call edit_image with its "
         "link in images; an expired link works there too if the picture was saved."
         if listed
-        else "This server process has made no images yet."
+        else "No generations are on record."
     )
     return CallToolResult(
         content=[TextContent(type="text", text="\n".join(texts))],
-        structured_content={"generations": listed, "left_out": left_out},
+        structured_content={
+            "generations": listed,
+            "left_out": left_out,
+            "warnings": [trouble] if trouble else [],
+        },
     )
+
+
+def recent(generations: Sequence[Generation], expired: Expired) -> str:
+    """The resource of the recent generations, as JSON."""
+    return json.dumps([_record(generation, expired) for generation in generations], ensure_ascii=False)
+
+
+def _record(generation: Generation, expired: Expired) -> dict[str, Any]:
+    images = _images(generation)
+    for image in images:
+        image["expired"] = expired(generation, image["index"])
+    record: dict[str, Any] = {
+        "generation_id": generation.id,
+        "status": generation.status,
+        "created": generation.created.isoformat(timespec="seconds"),
+        "prompt": _short(generation.prompt, 300),
+        "emulated": generation.emulated,
+        "delivered": generation.delivered,
+        "images": images,
+    }
+    if generation.status == "unknown":
+        record["note"] = (
+            f"No answer of the API is on record: up to {generation.most} images may have been made and billed. "
+            "The account's usage page can tell."
+        )
+    elif generation.failure:
+        record["note"] = f"[{generation.failure.code}] {generation.failure.problem}. Not billed."
+    elif generation.status == "pending":
+        record["note"] = f"Up to {generation.most} images are being made."
+    elif generation.abandoned:
+        record["note"] = "Never delivered: the same call again gets it, and is not billed."
+    return record
+
+
+def _lines(generation: Generation, record: dict[str, Any]) -> list[str]:
+    emulated = " (emulated)" if generation.emulated else ""
+    when = f"{generation.created:%Y-%m-%d %H:%M} UTC"
+    lines = [f"{generation.id}, {when}, {generation.status}{emulated}: {record['prompt']}"]
+    lines += [f"  {record['note']}"] if "note" in record else []
+    for image in record["images"]:
+        lines.append(f"  {image['index']}. {image['url']}{' (expired)' if image['expired'] else ''}")
+        lines += [f"     saved as {image['saved_path']}"] if "saved_path" in image else []
+    return lines
 
 
 def failure(error: SeedreamError) -> CallToolResult:
@@ -110,10 +144,13 @@ def failure(error: SeedreamError) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=error.text())], is_error=True)
 
 
-def _text(generation: Generation, warnings: Sequence[str]) -> list[str]:
-    urls, pictures = generation.urls, generation.pictures
+def _text(made: Made, warnings: Sequence[str]) -> list[str]:
+    generation = made.generation
+    urls, pictures = generation.urls, generation.pictures or {}
     count = "1 image" if len(urls) == 1 else f"{len(urls)} images"
     lines = [f"Made {count} with {generation.model}, size {generation.requested['size']}."]
+    if made.recovered:
+        lines[0] = f"Recovered {count}, made earlier with {generation.model} and billed only once."
     if generation.emulated:
         lines.append(_EMULATED)
     for number, url in enumerate(urls, 1):
@@ -123,19 +160,19 @@ def _text(generation: Generation, warnings: Sequence[str]) -> list[str]:
             lines.append(f"   saved as {picture.saved_path}")
     expires = min(generation.expires(number) for number in range(1, len(urls) + 1))
     until = "work until about"
-    if expires == generation.created + LINK_LIFE:
+    if expires == generation.made + LINK_LIFE:
         until = "work for about 24 hours, until about"
     if generation.emulated:
         until = "work only while this server runs, at most until"
     lines.append(f"The links {until} {expires:%Y-%m-%d %H:%M} UTC.")
-    if any(picture.preview for picture in pictures.values()):
+    if made.previews:
         lines.append("Small previews follow; the links lead to the full pictures.")
     lines += [f"Warning: {warning}" for warning in warnings]
     lines.append(
         "Next: give the person the links in full, with everything after the question mark. To change a "
         "picture, call edit_image with its link in images. Bytes: resource "
         f"{RESOURCE.replace('{id}', generation.id)}, n from 1. "
-        f"(Generation {generation.id}; images today by this server process: {generation.images_today}.)"
+        f"(Generation {generation.id}; images today: {made.images_today}.)"
     )
     return lines
 
@@ -162,7 +199,7 @@ def _link(image: dict[str, Any], generation: Generation) -> ResourceLink:
 def _images(generation: Generation) -> list[dict[str, Any]]:
     images = []
     for number, url in enumerate(generation.urls, 1):
-        picture = generation.pictures.get(number)
+        picture = (generation.pictures or {}).get(number)
         image: dict[str, Any] = {
             "index": number,
             "url": url,

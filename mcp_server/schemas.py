@@ -180,6 +180,10 @@ def list_output_schema() -> dict[str, Any]:
     generations = {"type": "array", "items": {"type": "object"}}
     return {
         "type": "object",
-        "properties": {"generations": generations, "left_out": {"type": "integer"}},
-        "required": ["generations", "left_out"],
+        "properties": {
+            "generations": generations,
+            "left_out": {"type": "integer"},
+            "warnings": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["generations", "left_out", "warnings"],
     }

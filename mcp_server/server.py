@@ -1,56 +1,91 @@
-"""The MCP server: the two tools, and the one place where a failure becomes a tool error."""
+"""The MCP server: tools, resources, completions, and the one place where a fault becomes a tool error."""
 
 import logging
 import re
-import traceback
 from collections.abc import Iterable
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
+import anyio
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
-from mcp.server.mcpserver.tools import Tool
-from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
-from mcp.types import CallToolResult, InputRequiredResult, ResourceTemplate
+from mcp.types import (
+    CallToolResult,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    InputRequiredResult,
+    PromptReference,
+    Resource,
+    ResourceTemplate,
+    ResourceTemplateReference,
+)
 from pydantic import AnyUrl, ValidationError
 
 from mcp_server import __version__, results, schemas
-from mcp_server.errors import Internal, InvalidArgument, SeedreamError
+from mcp_server.errors import Internal, InvalidArgument, describe
 from mcp_server.explain import explain
 from mcp_server.generations import Generations
-from mcp_server.progress import BEAT_SECONDS, heartbeat
-from mcp_server.references import check_references
-from mcp_server.request import (
-    EditArguments,
-    GenerateArguments,
-    ListArguments,
-    ToolArguments,
-    billable_images,
-)
+from mcp_server.request import LONGEST_LIST
+from mcp_server.tools import ARGUMENTS, Tools
 
 logger = logging.getLogger(__name__)
 
 NAME = "mcp-server-seedream"
 
+_SETTLE_SECONDS = 0.03
+
 
 class SeedreamServer(MCPServer[Any]):
     """`MCPServer`, whose tool failures are texts of ours: `[code] …`, what to do, who, billed or not."""
 
-    def __init__(self, generations: Generations, *, beat_seconds: float = BEAT_SECONDS) -> None:
+    def __init__(self, generations: Generations, tools: Tools | None = None) -> None:
         self._generations = generations
+        self._in_flight = 0
         super().__init__(
             NAME,
             title="Seedream images",
             version=__version__,
             instructions=schemas.INSTRUCTIONS,
             log_level="WARNING",
-            tools=[
-                _tool(GenerateArguments, generations, beat_seconds),
-                _tool(EditArguments, generations, beat_seconds),
-                _list_tool(generations),
-            ],
+            tools=(tools or Tools(generations)).all(),
+            middleware=[self._count],
         )
+        self.completion()(self._complete)  # type: ignore[no-untyped-call]  # the SDK leaves it so
+
+    async def run_over(self, read: Any, write: Any) -> None:
+        """Serve one session over the SDK's streams, until the reading one ends."""
+        await self._lowlevel_server.run(read, write, self._lowlevel_server.create_initialization_options())
+
+    async def answered(self, seconds: float, unless: anyio.Event | None = None) -> None:
+        """Wait until every request that was read is answered, at most so long, and not once `unless` is set."""
+        with anyio.move_on_after(seconds):
+            await anyio.sleep(_SETTLE_SECONDS)  # what was read last is about to be taken up
+            while self._in_flight and not (unless and unless.is_set()):
+                await anyio.sleep(_SETTLE_SECONDS)
+
+    async def _count(self, context: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        # A subscription's request ends with its session.
+        if context.request_id is None or context.method.startswith("subscriptions/"):
+            return await call_next(context)
+        self._in_flight += 1
+        try:
+            return await call_next(context)
+        finally:
+            self._in_flight -= 1
+
+    async def list_resources(self) -> list[Resource]:
+        """What can be read without knowing more."""
+        return [
+            Resource(
+                uri=results.RECENT,
+                name="generations",
+                title="Recent generations",
+                description="What was asked for lately, newest first, and what became of it: links, files",
+                mime_type="application/json",
+            )
+        ]
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
         """The resources that read a picture's bytes."""
@@ -73,16 +108,44 @@ class SeedreamServer(MCPServer[Any]):
         self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
         """A picture's bytes, with the type that they have."""
+        service = self._generations
+        if str(uri) == results.RECENT:
+            recent = await service.ledger.recent(service.caller, LONGEST_LIST)
+            text = results.recent(recent, service.expired)
+            return [ReadResourceContents(content=text, mime_type="application/json")]
         match = _RESOURCE.fullmatch(str(uri))
         if match is None:
             return await super().read_resource(uri, context)
         try:
-            data, mime_type = await self._generations.read_picture(
-                match["id"], int(match["n"]), full=bool(match["full"])
+            data, mime_type = await service.read_picture(
+                service.caller, match["id"], int(match["n"]), full=bool(match["full"])
             )
         except LookupError as error:
             raise ResourceNotFoundError(str(error.args[0])) from None
         return [ReadResourceContents(content=data, mime_type=mime_type)]
+
+    async def _complete(
+        self,
+        ref: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
+    ) -> Completion | None:
+        """The ids of recent generations that have pictures, and the numbers of one's pictures."""
+        if not isinstance(ref, ResourceTemplateReference) or not ref.uri.startswith(results.RECENT):
+            return None
+        service = self._generations
+        recent = await service.ledger.recent(service.caller, LONGEST_LIST)
+        if argument.name == "id":
+            values = [generation.id for generation in recent if generation.urls]
+        else:
+            chosen = (context.arguments or {}).get("id") if context else None
+            values = [
+                str(number)
+                for generation in recent
+                if generation.id == chosen
+                for number in range(1, len(generation.urls) + 1)
+            ]
+        return Completion(values=[value for value in values if value.startswith(argument.value)][:100])
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
@@ -93,102 +156,13 @@ class SeedreamServer(MCPServer[Any]):
         except ToolError as error:
             cause = error.__cause__
             if isinstance(cause, ValidationError):
-                return results.failure(explain(cause, _ARGUMENTS[name]))
+                return results.failure(explain(cause, ARGUMENTS[name]))
             if cause is None:
                 return results.failure(
-                    InvalidArgument("There is no such tool", f"call one of {', '.join(_ARGUMENTS)}")
+                    InvalidArgument("There is no such tool", f"call one of {', '.join(ARGUMENTS)}")
                 )
-            # Where, not what: a traceback or the error's own text may hold the caller's data.
-            last = traceback.extract_tb(cause.__traceback__)[-1:]
-            where = ", ".join(f"{frame.filename}:{frame.lineno}" for frame in last)
-            logger.error("%s in %s at %s", type(cause).__name__, name, where)  # noqa: TRY400
-            return results.failure(
-                Internal(
-                    "This server failed in a way that it should not",
-                    "tell the person; its log on stderr says more. Do not repeat the call by yourself",
-                )
-            )
+            logger.error("%s: %s", name, describe(cause))  # noqa: TRY400 - a traceback may hold data
+            return results.failure(Internal())
 
 
-_ARGUMENTS: dict[str, type[ToolArguments]] = {
-    "generate_image": GenerateArguments,
-    "edit_image": EditArguments,
-    "list_images": ListArguments,
-}
 _RESOURCE = re.compile(r"seedream://generations/(?P<id>[0-9a-f]{1,64})/(?P<n>[0-9]{1,3})(?P<full>/full)?")
-
-
-def _tool(model: type[GenerateArguments], generations: Generations, beat_seconds: float) -> Tool:
-    """The tool that takes `model`. Built by hand: the SDK would drop unknown arguments in silence."""
-    settings, edit = generations.settings, issubclass(model, EditArguments)
-    describe = schemas.edit_description if edit else schemas.generate_description
-    return Tool(
-        fn=partial(_call, generations, beat_seconds),
-        name="edit_image" if edit else "generate_image",
-        title="Edit images" if edit else "Generate images",
-        description=describe(settings.limits),
-        parameters=schemas.input_schema(settings.limits, watermark=settings.watermark, edit=edit),
-        fn_metadata=FuncMetadata(arg_model=model, output_schema=schemas.output_schema()),
-        is_async=True,
-        context_kwarg="context",
-        annotations=schemas.MAKING,
-    )
-
-
-def _list_tool(generations: Generations) -> Tool:
-    async def list_images(*, arguments: ListArguments) -> CallToolResult:
-        return results.listing(generations.history.recent(arguments.limit))
-
-    return Tool(
-        fn=list_images,
-        name="list_images",
-        title="List recent images",
-        description=schemas.LIST_DESCRIPTION,
-        parameters=schemas.list_input_schema(),
-        fn_metadata=FuncMetadata(arg_model=ListArguments, output_schema=schemas.list_output_schema()),
-        is_async=True,
-        context_kwarg=None,
-        annotations=schemas.READING,
-    )
-
-
-async def _call(
-    generations: Generations,
-    beat_seconds: float,
-    *,
-    arguments: GenerateArguments,
-    context: Context[Any, Any],
-) -> CallToolResult:
-    """A call of either tool, from checked arguments to the result."""
-    try:
-        return await _generate(generations, beat_seconds, arguments, context)
-    except SeedreamError as error:
-        logger.info("call failed: %s", error.code)
-        return results.failure(error)
-
-
-async def _generate(
-    generations: Generations, beat_seconds: float, arguments: GenerateArguments, context: Context[Any, Any]
-) -> CallToolResult:
-    settings = generations.settings
-    with await check_references(arguments.references, generations.rules) as references:
-        await generations.check_ready()
-        body = arguments.wire(references.wire, watermark=settings.watermark)
-        most = billable_images(body)
-        what = f"Waiting for {'1 image' if most == 1 else f'up to {most} images'}"
-        async with heartbeat(context.report_progress, what, beat_seconds):
-            generation = await generations.generate(body)
-            troubles = await generations.collect(generation, preview=arguments.preview)
-    warnings = [
-        *arguments.warnings(),
-        *references.warnings,
-        *arguments.shortfall(len(generation.urls), generation.unusable),
-        *troubles,
-    ]
-    links = results.links_wanted(settings.resource_links, _client_name(context))
-    return results.success(generation, warnings, links=links)
-
-
-def _client_name(context: Context[Any, Any]) -> str | None:
-    params = context.session.client_params
-    return cast("str | None", params.client_info.name) if params else None

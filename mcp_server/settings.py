@@ -65,6 +65,33 @@ class Settings(BaseModel):
         alias="SEEDREAM_RESOURCE_LINKS",
         description="`auto` (off for hosts known to break on them), `always`, `never`",
     )
+    store_url: str | None = Field(
+        None,
+        alias="SEEDREAM_STORE_URL",
+        description="the record of generations: `sqlite:///PATH`, or `memory://` for none that lasts; unset: "
+        "a SQLite file in the user's state folder",
+    )
+    history_days: int = Field(
+        90, ge=1, le=36_500, alias="SEEDREAM_HISTORY_DAYS", description="how long generations are recorded"
+    )
+    images_per_minute: int | None = Field(
+        None,
+        ge=1,
+        alias="SEEDREAM_IMAGES_PER_MINUTE",
+        description="cap for each caller; a call waits up to a minute for its turn",
+    )
+    images_per_day: int | None = Field(
+        None,
+        ge=1,
+        alias="SEEDREAM_IMAGES_PER_DAY",
+        description="cap for each caller and day (UTC); more is refused",
+    )
+    confirm_above: int | None = Field(
+        None,
+        ge=0,
+        alias="SEEDREAM_CONFIRM_ABOVE",
+        description="ask the person, in hosts that can, when a call may bill more images than this",
+    )
     max_concurrency: int = Field(
         16,
         ge=1,
@@ -78,6 +105,13 @@ class Settings(BaseModel):
         le=86_400,
         alias="SEEDREAM_TIMEOUT_SECONDS",
         description="how long to wait for one image; 40 s more for each further one",
+    )
+    drain_seconds: float = Field(
+        20.0,
+        ge=0,
+        le=3600,
+        alias="SEEDREAM_DRAIN_SECONDS",
+        description="how long the server, when told to end, waits for generations under way",
     )
     log_level: LogLevel = Field(
         "INFO",
@@ -142,6 +176,13 @@ class Settings(BaseModel):
         if parts.scheme == "http" and not is_loopback(host):
             raise ValueError("must be https: the API key would travel in the clear")
         return url.rstrip("/")
+
+    @field_validator("store_url")
+    @classmethod
+    def _store_is_known(cls, url: str) -> str:
+        if url == "memory://" or re.fullmatch(r"sqlite://(/+[^/\0][^\0]*)", url):
+            return url
+        raise ValueError("must be sqlite:///PATH, with an absolute path, or memory://")
 
     @field_validator("model")
     @classmethod

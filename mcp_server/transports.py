@@ -1,8 +1,13 @@
-"""stdio, Streamable HTTP and SSE: one server, one `Generations`, whatever the transport's lifespans do."""
+"""Streamable HTTP and SSE: one server, one `Generations`, whatever the transport's lifespans do."""
 
 import logging
+import signal
 from typing import TYPE_CHECKING
 
+import anyio
+
+from mcp_server.disconnect import noticing
+from mcp_server.endings import signals
 from mcp_server.generations import Generations
 from mcp_server.server import SeedreamServer
 from mcp_server.settings import Settings, is_loopback
@@ -18,13 +23,7 @@ logger = logging.getLogger(__name__)
 LARGEST_BODY = 160 * 1024**2
 """Bytes of one HTTP request: ten references of 10 MB in base64, and some room."""
 
-_GRACEFUL_SECONDS = 5
-
-
-async def serve_stdio(settings: Settings) -> None:
-    """Serve one client on stdin and stdout until stdin ends. Nothing else may write to stdout."""
-    async with Generations(settings) as generations:
-        await SeedreamServer(generations).run_stdio_async()
+_GRACEFUL_SECONDS = 2
 
 
 def bind(host: str, port: int) -> "socket.socket":
@@ -52,6 +51,8 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
     from mcp.server.transport_security import TransportSecuritySettings
     from starlette.applications import Starlette
 
+    from mcp_server.web import QuietServer
+
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     names = {"127.0.0.1", "localhost", "[::1]", shown}
@@ -70,14 +71,26 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
             )
             path = "/mcp"
         config = uvicorn.Config(
-            _one_reply(app),
+            noticing(_one_reply(app)),
             log_config=None,
             access_log=False,
             ws="none",
             timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         )
+        web = QuietServer(config)
+        ending = anyio.Event()
+
+        async def end() -> None:
+            await ending.wait()
+            await generations.drain()  # those who wait are still connected, and get their results
+            web.handle_exit(signal.SIGTERM, None)  # by which the SDK's streams learn of it, too
+
         logger.info("listening on http://%s:%d%s", shown, port, path)
-        await uvicorn.Server(config).serve(sockets=[listener])
+        with signals(ending.set, generations.hurry):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(end)
+                await web.serve(sockets=[listener])
+                tasks.cancel_scope.cancel()
 
 
 def _one_reply(app: "ASGIApp") -> "ASGIApp":

@@ -3,10 +3,13 @@
 import base64
 import io
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 import httpx
@@ -16,7 +19,7 @@ from PIL import Image
 
 from mcp_server.emulator import Emulator
 from mcp_server.emulator.faults import Fault
-from mcp_server.generations import Generations
+from mcp_server.generations import Generation, Generations
 from mcp_server.server import SeedreamServer
 from mcp_server.settings import Settings, read_settings
 
@@ -34,8 +37,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting, proxy or CA of whoever runs the tests."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No setting, proxy or CA of whoever runs the tests, and not their ledger."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
     for name in list(os.environ):
         if name.startswith(PREFIXES) or name.upper() in PROXY_AND_CA:
             monkeypatch.delenv(name)
@@ -48,7 +52,7 @@ def era(request: pytest.FixtureRequest) -> str:
 
 def make_settings(**variables: str) -> Settings:
     """Settings with a key, and the variables given."""
-    return read_settings({"NOVITA_API_KEY": KEY} | variables)
+    return read_settings({"NOVITA_API_KEY": KEY, "SEEDREAM_STORE_URL": "memory://"} | variables)
 
 
 @pytest.fixture
@@ -92,6 +96,25 @@ def answering(*replies: httpx.Response | Exception) -> tuple[httpx.MockTransport
 def pictures(*urls: str) -> httpx.Response:
     """The API's success."""
     return httpx.Response(200, json={"images": list(urls or ("https://cdn.example.com/a.jpg?sig=%2F%3D",))})
+
+
+def a_generation(**fields: Any) -> Generation:
+    """A row of the ledger that has just begun, with the fields given."""
+    values: dict[str, Any] = {
+        "id": secrets.token_hex(8),
+        "caller": "local",
+        "fingerprint": "f",
+        "owner": "a",
+        "waiter": fields.get("owner", "a"),
+        "model": "seedream-4.0",
+        "prompt": "x",
+        "requested": {"prompt": "x", "size": "2K", "watermark": False},
+        "emulated": False,
+        "most": 1,
+        "counted": fields.get("most", 1),
+        "created": datetime.now(UTC),
+    }
+    return Generation(**values | fields)
 
 
 def text_of(result: object) -> str:

@@ -23,7 +23,6 @@ from PIL import Image
 from mcp_server.emulator import Emulator
 from mcp_server.errors import NotConfigured
 from mcp_server.generations import Generation
-from mcp_server.generations.history import MOST_REMEMBERED, History
 from mcp_server.pictures import Plan, collect
 from mcp_server.pictures.download import LARGEST_PICTURE
 from mcp_server.pictures.read import MOST_BYTES as MOST_BLOB_BYTES
@@ -32,10 +31,11 @@ from mcp_server.pictures.save import Origin, check_folder, file_name, save
 from mcp_server.pictures.thumbnail import MOST_BYTES, MOST_BYTES_IN_ALL, PictureError, read_header, smaller
 from mcp_server.results import LONGEST_LIST, listing
 from mcp_server.schemas import list_output_schema, output_schema
-from tests.conftest import connect, image_bytes, pictures, text_of
+from tests.conftest import a_generation, answering, connect, image_bytes, pictures, text_of
 
 pytestmark = pytest.mark.anyio
 
+URL = "https://example.com/a.png"
 BATCH = {"prompt": "2 foxes", "sequential_image_generation": "auto", "max_images": 15}
 
 
@@ -75,9 +75,19 @@ def ok(content: bytes) -> httpx.Response:
 def made(urls: list[str], prompt: str = "x", created: datetime | None = None) -> Generation:
     requested = {"prompt": prompt, "size": "2K", "watermark": False}
     when = created or datetime.now(UTC)
-    return Generation(
-        "0123456789abcdef", "seedream-4.0", prompt, requested, tuple(urls), 0, when, 1, emulated=False
+    return a_generation(
+        id="0123456789abcdef",
+        prompt=prompt,
+        requested=requested,
+        urls=tuple(urls),
+        created=when,
+        status="succeeded",
+        pictures={},
     )
+
+
+def expired(generation: Generation, number: int) -> bool:
+    return generation.expires(number) <= datetime.now(UTC)
 
 
 def origin(prompt: str = "x") -> Origin:
@@ -251,8 +261,9 @@ async def test_a_picture_that_cannot_be_had_is_a_warning_and_the_links_stay(tmp_
 async def test_pictures_that_do_not_come_in_time_are_left_out() -> None:
     host = Host(cdn("good", "slow"), good=ok(image_bytes(64, 64)))
     plan = Plan(None, preview=True, loopback_ok=False)
-    found, (warning,) = await collect(made(host.urls), plan, transport=host, seconds=0.5)
-    assert list(found) == [1]
+    found = await collect(made(host.urls), plan, transport=host, seconds=0.5)
+    assert list(found.pictures) == [1]
+    (warning,) = found.warnings
     assert warning.startswith("Images 2 took too long")
 
 
@@ -311,9 +322,9 @@ async def test_fifteen_previews_stay_within_their_bytes_in_all() -> None:
     picture = ok(noise(512, 512))
     host = Host(cdn(*names), **dict.fromkeys(names, picture))
     plan = Plan(None, preview=True, loopback_ok=False)
-    found, warnings = await collect(made(host.urls), plan, transport=host)
-    assert (len(found), warnings) == (15, [])
-    assert sum(len(picture.preview or b"") for picture in found.values()) <= MOST_BYTES_IN_ALL
+    found = await collect(made(host.urls), plan, transport=host)
+    assert (len(found.previews), found.warnings) == (15, [])
+    assert sum(map(len, found.previews.values())) <= MOST_BYTES_IN_ALL
 
 
 async def test_a_picture_that_is_saved_but_cannot_be_shown_is_saved_all_the_same(tmp_path: Path) -> None:
@@ -321,8 +332,9 @@ async def test_a_picture_that_is_saved_but_cannot_be_shown_is_saved_all_the_same
     Image.new("1", (6_000, 6_000)).save(output, "PNG")
     host = Host(cdn("a"), a=ok(output.getvalue()))
     plan = Plan(tmp_path, preview=True, loopback_ok=False)
-    found, (warning,) = await collect(made(host.urls), plan, transport=host)
-    assert found[1].saved_path is not None
+    found = await collect(made(host.urls), plan, transport=host)
+    assert found.pictures[1].saved_path is not None
+    (warning,) = found.warnings
     assert "has no preview" in warning
 
 
@@ -389,8 +401,9 @@ async def test_a_link_that_does_not_answer_in_time_is_told() -> None:
 async def test_without_a_temporary_folder_the_links_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
     plan = Plan(None, preview=True, loopback_ok=False)
-    found, (warning,) = await collect(made(cdn("a")), plan, transport=Host([]))
-    assert found == {}
+    found = await collect(made(cdn("a")), plan, transport=Host([]))
+    assert found.pictures == {}
+    (warning,) = found.warnings
     assert "the disk failed" in warning
 
 
@@ -420,11 +433,14 @@ async def test_an_expired_link_of_ours_is_replaced_by_the_saved_file(tmp_path: P
     assert result.structured_content["requested"]["images"][0].startswith("data:image/jpeg;base64,… (")
 
 
-def test_only_an_expired_and_saved_link_is_replaced() -> None:
-    history = History()
-    history.add(made(["https://cdn.example.com/live"]))
-    assert history.saved_instead_of("https://cdn.example.com/live") is None
-    assert history.saved_instead_of("https://cdn.example.com/other") is None
+async def test_only_an_expired_and_saved_link_is_replaced() -> None:
+    past = int((datetime.now(UTC) - timedelta(hours=1)).timestamp())
+    live, old = "https://cdn.example.com/live", f"https://cdn.example.com/a?Expires={past}"
+    transport, requests = answering(pictures(live, old))
+    async with connect(transport=transport) as client:
+        await client.call_tool("generate_image", {"prompt": "x"})
+        await client.call_tool("edit_image", {"prompt": "y", "images": [live, old, URL]})
+    assert json.loads(requests[-1].content)["images"] == [live, old, URL]
 
 
 async def test_recent_images_are_listed_newest_first(tmp_path: Path) -> None:
@@ -444,7 +460,7 @@ async def test_recent_images_are_listed_newest_first(tmp_path: Path) -> None:
         ):
             refused = await client.call_tool("list_images", wrong)
             assert text_of(refused).startswith("[invalid_argument]")
-    assert "no images yet" in text_of(empty)
+    assert "No generations" in text_of(empty)
     structured = result.structured_content
     jsonschema.validate(structured, list_output_schema())
     assert [generation["prompt"] for generation in structured["generations"]] == ["third", "second"]
@@ -456,7 +472,7 @@ async def test_recent_images_are_listed_newest_first(tmp_path: Path) -> None:
 
 def test_a_long_list_is_cut_and_says_so() -> None:
     generations = [made(cdn(*("x" * 900 for _ in range(15))), "word " * 900) for _ in range(50)]
-    result = listing(generations)
+    result = listing(generations, expired, None)
     assert len(text_of(result)) < LONGEST_LIST + 1_000
     assert len(json.dumps(result.structured_content)) < 10**5
     assert result.structured_content["left_out"] > 0
@@ -465,16 +481,6 @@ def test_a_long_list_is_cut_and_says_so() -> None:
 
 def test_an_expired_link_is_listed_as_such() -> None:
     old = made(cdn("a"), created=datetime.now(UTC) - timedelta(days=2))
-    result = listing([old])
+    result = listing([old], expired, None)
     assert "(expired)" in text_of(result)
     assert result.structured_content["generations"][0]["images"][0]["expired"] is True
-
-
-def test_the_oldest_generations_are_forgotten() -> None:
-    history = History()
-    for number in range(MOST_REMEMBERED + 1):
-        generation = made(cdn("a"))
-        object.__setattr__(generation, "id", f"{number:x}")
-        history.add(generation)
-    assert history.find("0") is None
-    assert len(history.recent(10**6)) == MOST_REMEMBERED

@@ -14,11 +14,12 @@ from mcp.types import Implementation, ResourceLink, TextContent
 
 from mcp_server import results
 from mcp_server.generations import Generations
-from mcp_server.generations.history import link_expiry
+from mcp_server.generations.generation import link_expiry
 from mcp_server.progress import BEAT_SECONDS
 from mcp_server.schemas import output_schema
 from mcp_server.server import SeedreamServer
 from mcp_server.settings import read_settings
+from mcp_server.tools import Tools
 from tests.conftest import answering, connect, data_uri, image_bytes, make_settings, pictures, text_of
 
 pytestmark = pytest.mark.anyio
@@ -128,7 +129,9 @@ async def test_without_a_key_the_tools_are_listed_and_a_call_says_how_to_get_one
 
 
 async def test_the_embedded_emulator_serves_without_a_key_and_every_result_says_so(era: str) -> None:
-    async with Generations(read_settings({"SEEDREAM_EMULATOR": "1"})) as service:
+    async with Generations(
+        read_settings({"SEEDREAM_EMULATOR": "1", "SEEDREAM_STORE_URL": "memory://"})
+    ) as service:
         async with Client(SeedreamServer(service), mode=era) as client:
             first = await client.call_tool("generate_image", {"prompt": "x"})
             link = first.structured_content["images"][0]["url"]
@@ -142,7 +145,9 @@ async def test_the_embedded_emulator_serves_without_a_key_and_every_result_says_
 
 
 async def test_a_server_that_is_never_called_starts_nothing() -> None:
-    async with Generations(read_settings({"SEEDREAM_EMULATOR": "1"})) as service:
+    async with Generations(
+        read_settings({"SEEDREAM_EMULATOR": "1", "SEEDREAM_STORE_URL": "memory://"})
+    ) as service:
         async with Client(SeedreamServer(service)) as client:
             await client.list_tools()
         assert service._client is None
@@ -274,7 +279,7 @@ async def test_progress_goes_out_and_rises_while_a_call_waits(era: str) -> None:
             held.let_go.set()
 
     async with Generations(make_settings(), transport=held) as service:
-        async with Client(SeedreamServer(service, beat_seconds=0.11), mode=era) as client:
+        async with Client(SeedreamServer(service, Tools(service, beat_seconds=0.11)), mode=era) as client:
             with anyio.fail_after(10):
                 await client.call_tool("generate_image", {"prompt": "x"}, progress_callback=listen)
     assert all(earlier < later for earlier, later in pairwise(heard))
@@ -296,19 +301,10 @@ async def test_an_internal_fault_tells_nothing_of_itself(capsys: pytest.CaptureF
     assert "Traceback" not in capsys.readouterr().err
 
 
-async def test_the_count_of_today_starts_anew_each_day() -> None:
-    transport, _ = answering(pictures())
-    async with Generations(make_settings(), transport=transport) as service:
-        assert (await service.generate({"prompt": "x"})).images_today == 1
-        assert (await service.generate({"prompt": "x"})).images_today == 2
-        service._today = (service._today[0].replace(year=2020), 40)
-        assert (await service.generate({"prompt": "x"})).images_today == 1
-
-
 async def test_the_first_two_calls_at_once_share_one_client() -> None:
     transport, _ = answering(pictures())
     async with Generations(make_settings(), transport=transport) as service:
-        async with anyio.create_task_group() as tasks:
+        async with Client(SeedreamServer(service)) as client, anyio.create_task_group() as tasks:
             for _ in range(2):
-                tasks.start_soon(service.generate, {"prompt": "x"})
+                tasks.start_soon(client.call_tool, "generate_image", {"prompt": "x"})
         assert service._client is not None

@@ -182,7 +182,15 @@ async def test_the_embedded_emulator_needs_nothing_else(era: str) -> None:
     assert [block.type for block in result.content] == ["text", "resource_link", "image"]
 
 
-NOT_NEEDED_TO_LIST = ("httpx", "PIL", "mcp_server.client", "mcp_server.emulator", "mcp_server.pictures")
+NOT_NEEDED_TO_LIST = (
+    "sqlite3",
+    "filelock",
+    "httpx",
+    "PIL",
+    "mcp_server.client",
+    "mcp_server.emulator",
+    "mcp_server.pictures",
+)
 
 
 def test_listing_the_tools_imports_nothing_that_only_calls_need() -> None:
@@ -190,7 +198,7 @@ def test_listing_the_tools_imports_nothing_that_only_calls_need() -> None:
         "import sys, anyio\n"
         "from mcp import Client\n"
         "from mcp_server.cli import main\n"
-        "from mcp_server.transports import Generations, SeedreamServer\n"
+        "from mcp_server.stdio import Generations, SeedreamServer\n"
         "from mcp_server.settings import read_settings\n"
         "async def run():\n"
         "    async with Generations(read_settings({})) as generations:\n"

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import contextmanager
-from typing import Any
 
 import anyio
 import anyio.abc
@@ -14,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from mcp_server.emulator.app import EmulatorApp
 from mcp_server.emulator.faults import Fault
 from mcp_server.sockets import listen
+from mcp_server.web import QuietServer
 
 API_KEY = "emulator"
 """The key that the server uses towards its own embedded emulator."""
@@ -48,7 +47,7 @@ class Emulator:
 
     async def serve(self, *, task_status: anyio.abc.TaskStatus[str] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled, leaving the process's signals alone; the status is the URL."""
-        server = _QuietServer(self._config())
+        server = QuietServer(self._config())
         serving = asyncio.ensure_future(server.serve(sockets=[self._socket]))
         task_status.started(self.url)
         try:
@@ -82,14 +81,6 @@ class Emulator:
             transport.abort()
         while (await request.receive())["type"] != "http.disconnect":
             pass
-
-
-class _QuietServer(uvicorn.Server):
-    """A server inside another program, whose signals are not its own."""
-
-    @contextmanager
-    def capture_signals(self) -> Any:
-        yield
 
 
 def _protocol(connections: dict[tuple[str, int], asyncio.Transport]) -> type[H11Protocol]:

@@ -1,6 +1,13 @@
-"""Generations: from a checked request to the pictures that the API made of it."""
+"""Generations: from a checked request to the pictures that the API made of it.
 
-from mcp_server.generations.history import Generation
+generation    one request and what became of it; a row of the ledger
+ledger        what a ledger is: rows, claims, leases, budgets
+memory, sqlite, fallback, stores    the ledgers, and which one SEEDREAM_STORE_URL names
+service       `Generations`: what a process has once
+call          one call's way: budget, claim or request, waiting, abandonment
+"""
+
+from mcp_server.generations.generation import Generation, Made
 from mcp_server.generations.service import Generations
 
-__all__ = ["Generation", "Generations"]
+__all__ = ["Generation", "Generations", "Made"]

@@ -1,13 +1,16 @@
 """The service that owns everything a process has once, whatever its transports do.
 
-One pooled upstream client, made on first use; one limit on requests at once; the embedded emulator
-where it is asked for; the count of today's images.
+One ledger, one pooled upstream client and one table of requests under way, each made on first use; one
+limit on requests at once; the embedded emulator where it is asked for.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -17,22 +20,27 @@ import anyio.abc
 from anyio import to_thread
 
 from mcp_server.errors import NotConfigured
-from mcp_server.generations.history import Generation, History
-from mcp_server.references import Rules
-from mcp_server.request import billable_images, without_image_data
+from mcp_server.generations.generation import Generation, Made, Picture
+from mcp_server.generations.ledger import Terms, day_of
+from mcp_server.progress import Phase
+from mcp_server.references import References, Rules
 from mcp_server.settings import Settings, is_loopback
 
 if TYPE_CHECKING:
     import httpx
 
     from mcp_server.client import SeedreamClient
+    from mcp_server.generations.call import Calls, Confirm
+    from mcp_server.generations.fallback import FallbackLedger
+
+_PRUNE_EVERY = timedelta(hours=6)
 
 
 class Generations:
     """Makes generations. An async context manager: what it started ends with it.
 
-    `remote` says that callers come over the network. `transport` replaces the network, `sleep` the waiting
-    between attempts; both are for tests.
+    `remote` says that callers come over the network. `transport` replaces the network, `sleep` the waiting,
+    `clock` the time, `ledger` the one that the settings name; they are for tests.
     """
 
     def __init__(
@@ -41,31 +49,57 @@ class Generations:
         *,
         remote: bool = False,
         transport: "httpx.AsyncBaseTransport | None" = None,
-        sleep: Callable[[float], Any] = anyio.sleep,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ledger: "FallbackLedger | None" = None,
     ) -> None:
         self.settings = settings
         self._remote = remote
         self._transport = transport
         self._sleep = sleep
+        self._clock = clock
+        self._ledger = ledger
+        self._process = secrets.token_hex(8)
         self._exits = AsyncExitStack()
         self._client: SeedreamClient | None = None
+        self._calls: Calls | None = None
         self._starting = anyio.Lock()
-        self._slots = anyio.CapacityLimiter(settings.max_concurrency)
-        self._today = (datetime.now(UTC).date(), 0)
-        self.history = History()
+        self._hurry = anyio.Event()
         self._decoding = anyio.CapacityLimiter(1)
 
     async def __aenter__(self) -> Self:
         await self._exits.__aenter__()
         self._tasks = await self._exits.enter_async_context(anyio.create_task_group())
-        # Unwound last in, first out: the client closes before the emulator that it speaks to.
         self._exits.callback(self._tasks.cancel_scope.cancel)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.drain()
+            if self._ledger:
+                await self._ledger.renew(self._process, self._clock())  # it ends here
+                await self._ledger.close()
+        # Unwound last in, first out: the client closes before the emulator that it speaks to.
         await self._exits.__aexit__(kind, error, trace)
+
+    async def drain(self) -> None:
+        """Take no more calls, and wait for the requests under way, at most `SEEDREAM_DRAIN_SECONDS`.
+
+        What is still under way then is given up, and recorded as unknown.
+        """
+        if self._calls:
+            await self._calls.drain(self.settings.drain_seconds, self._hurry)
+
+    def hurry(self) -> None:
+        """End a drain now."""
+        self._hurry.set()
+
+    async def abandon_all(self) -> None:
+        """Take it that no result will reach its caller any more."""
+        if self._calls:
+            await self._calls.abandon_all()
 
     @property
     def loopback_ok(self) -> bool:
@@ -73,8 +107,21 @@ class Generations:
         return self.settings.emulator or is_loopback(urlsplit(self.settings.base_url).hostname or "")
 
     @property
-    def rules(self) -> Rules:
-        """What reference images may be in this process."""
+    def caller(self) -> str:
+        """Who asks: callers over the network are not those of this machine's hosts."""
+        return "http" if self._remote else "local"
+
+    @property
+    def ledger(self) -> "FallbackLedger":
+        """The ledger that the settings name; opened by its first use."""
+        if self._ledger is None:
+            from mcp_server.generations.stores import open_ledger
+
+            self._ledger = open_ledger(self.settings.store_url, self._process, self._clock)
+        return self._ledger
+
+    def rules(self, caller: str) -> Rules:
+        """What reference images may be in this process, for this caller."""
         folders = self.settings.input_dirs
         return Rules(
             self.settings.limits,
@@ -82,7 +129,7 @@ class Generations:
             folders=() if folders is None and self._remote else folders,
             fit=self.settings.fit_references,
             one_at_a_time=self._decoding,
-            saved_instead_of=self.history.saved_instead_of,
+            saved_instead_of=partial(self._saved_instead_of, caller),
         )
 
     async def check_ready(self) -> None:
@@ -103,63 +150,127 @@ class Generations:
 
             await to_thread.run_sync(check_folder, self.settings.save_dir)
 
-    async def generate(self, body: Mapping[str, Any]) -> Generation:
-        """Send one request and wait for its pictures.
+    async def make(
+        self,
+        caller: str,
+        body: Mapping[str, Any],
+        references: References,
+        *,
+        preview: bool = False,
+        phase: Phase | None = None,
+        confirm: "Confirm | None" = None,
+    ) -> Made:
+        """The pictures of one checked call.
 
-        Waits for a free slot first where `SEEDREAM_MAX_CONCURRENCY` requests are under way.
+        Cancelled, it abandons them: they are made all the same, and go to the caller's next identical call.
 
         Raises:
             SeedreamError: one of its kinds; each knows whether anything was billed.
         """
         client = self._client or await self._start()
-        async with self._slots:
-            reply = await client.generate(self.settings.limits.path, body, billable_images(body))
-        now = datetime.now(UTC)
-        day, count = self._today
-        self._today = (now.date(), (count if day == now.date() else 0) + len(reply.urls))
-        generation = Generation(
-            id=secrets.token_hex(8),
-            model=self.settings.model,
-            prompt=body["prompt"],
-            requested=without_image_data(body),
-            urls=reply.urls,
-            unusable=reply.unusable,
-            created=now,
-            images_today=self._today[1],
-            emulated=self.settings.emulator,
-        )
-        self.history.add(generation)
-        return generation
+        from mcp_server.generations.call import Order
 
-    async def collect(self, generation: Generation, *, preview: bool) -> list[str]:
-        """Fetch the pictures where they are to be saved or shown; warnings for those that failed.
+        settings, path = self.settings, self.settings.limits.path
+        endpoint = f"{'emulator:' if settings.emulator else settings.base_url}{path}"
+        order = Order(caller, endpoint, settings.model, body, references, emulated=settings.emulator)
+        finish = partial(self._finish, preview=preview)
+        calls = self._calls or self._start_calls()
+        return await calls.make(order, partial(client.generate, path), phase or Phase(), confirm, finish)
 
-        What is known of them then stands in `generation.pictures`.
-        """
-        folder = self.settings.save_dir
-        if not folder and not preview:
-            return []
-        from mcp_server.pictures import Plan, collect  # Pillow and httpx: only where asked for
+    async def recent(self, caller: str, most: int) -> list[Generation]:
+        """The caller's newest generations, newest first."""
+        return await self.ledger.recent(caller, most)
 
-        plan = Plan(folder, preview, self.loopback_ok)
-        pictures, warnings = await collect(generation, plan, transport=self._transport)
-        generation.pictures.update(pictures)
-        return warnings
-
-    async def read_picture(self, generation_id: str, number: int, *, full: bool) -> tuple[bytes, str]:
-        """The bytes and type of a picture that this process has made: its saved file, else its live link.
+    async def read_picture(
+        self, caller: str, generation_id: str, number: int, *, full: bool
+    ) -> tuple[bytes, str]:
+        """The bytes and type of a picture of the caller's: its saved file, else its live link.
 
         Raises:
             LookupError: there is no such picture, or it can't be had any more; says why.
         """
-        generation = self.history.find(generation_id)
+        generation = await self.ledger.get(caller, generation_id)
         if generation is None or not 1 <= number <= len(generation.urls):
-            raise LookupError("This server process has made no such picture")
+            raise LookupError("There is no such picture in the record of generations")
         from mcp_server.pictures.read import read_picture
 
         return await read_picture(
             generation, number, full=full, loopback_ok=self.loopback_ok, transport=self._transport
         )
+
+    async def _saved_instead_of(self, caller: str, url: str) -> Path | None:
+        """The saved file of a picture whose link has expired; None for any other URL."""
+        generation = await self.ledger.with_link(caller, url)
+        if generation is None:
+            return None
+        number = generation.urls.index(url) + 1
+        picture = (generation.pictures or {}).get(number)
+        return picture.saved_path if picture and self.expired(generation, number) else None
+
+    def expired(self, generation: Generation, number: int) -> bool:
+        """Whether the link to picture `number` works no more: that of an embedded emulator ends with it."""
+        ended = generation.emulated and generation.owner != self._process
+        return ended or generation.expires(number) <= self._clock()
+
+    async def _finish(self, generation: Generation, warnings: list[str] | None, *, preview: bool) -> Made:
+        """What a call gets: pictures saved by now, thumbnails where asked for, today's count."""
+        folder = self.settings.save_dir
+        if warnings is None:  # made by another process, which may have ended before all was saved
+            generation, warnings = await self._save(generation) if folder else (generation, [])
+        previews: Mapping[int, bytes] = {}
+        if preview:
+            from mcp_server.pictures import Plan, collect  # Pillow and httpx: only where asked for
+
+            plan = Plan(None, preview=True, loopback_ok=self.loopback_ok, saved_only=folder is not None)
+            collected = await collect(generation, plan, transport=self._transport)
+            previews, warnings = collected.previews, [*warnings, *collected.warnings]
+            generation = await self._with_pictures(generation, collected.pictures)
+        today = await self.ledger.images_since(
+            generation.caller, day_of(self._clock()), emulated=generation.emulated
+        )
+        trouble = [self.ledger.trouble] if self.ledger.trouble else []
+        return Made(generation, today, warnings=[*trouble, *warnings], previews=previews)
+
+    async def _save(self, generation: Generation) -> tuple[Generation, list[str]]:
+        """Save every picture; the generation with what is known of them, and warnings."""
+        from mcp_server.pictures import Plan, collect
+
+        plan = Plan(self.settings.save_dir, preview=False, loopback_ok=self.loopback_ok)
+        collected = await collect(generation, plan, transport=self._transport)
+        return await self._with_pictures(generation, collected.pictures), collected.warnings
+
+    async def _with_pictures(self, generation: Generation, pictures: Mapping[int, Picture]) -> Generation:
+        known = {**(generation.pictures or {}), **pictures}
+        if known != generation.pictures:
+            generation = replace(generation, pictures=known)
+            with anyio.CancelScope(shield=True):
+                await self.ledger.update(generation.id, pictures=known)
+        return generation
+
+    def _start_calls(self) -> "Calls":
+        from mcp_server.generations.call import Calls
+        from mcp_server.generations.requests import Requests
+
+        settings, ledger = self.settings, self.ledger
+        save = self._save if settings.save_dir else None
+        self._calls = calls = Calls(
+            self._process,
+            ledger,
+            Requests(ledger, self._tasks, self._clock, save),
+            Terms(settings.images_per_minute, settings.images_per_day),
+            most_at_once=settings.max_concurrency,
+            clock=self._clock,
+            sleep=self._sleep,
+            tasks=self._tasks,
+        )
+        self._tasks.start_soon(calls.keep_lease)
+        self._tasks.start_soon(self._keep_pruned)
+        return calls
+
+    async def _keep_pruned(self) -> None:
+        while True:
+            await self.ledger.prune(self._clock() - timedelta(days=self.settings.history_days))
+            await anyio.sleep(_PRUNE_EVERY.total_seconds())
 
     async def _start(self) -> "SeedreamClient":
         async with self._starting:

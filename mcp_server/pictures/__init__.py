@@ -3,6 +3,6 @@
 All of it is an extra: the links are what was paid for, and nothing here may cost them.
 """
 
-from mcp_server.pictures.collect import Picture, Plan, collect
+from mcp_server.pictures.collect import Collected, Plan, collect
 
-__all__ = ["Picture", "Plan", "collect"]
+__all__ = ["Collected", "Plan", "collect"]

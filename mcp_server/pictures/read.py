@@ -6,7 +6,7 @@ import anyio
 import httpx
 from anyio import to_thread
 
-from mcp_server.generations.history import Generation
+from mcp_server.generations.generation import Generation
 from mcp_server.pictures.download import download
 from mcp_server.pictures.save import scratch
 from mcp_server.pictures.thumbnail import PictureError, read_header, smaller
@@ -32,7 +32,7 @@ async def read_picture(
     Raises:
         LookupError: it is not saved, and its link does not work; says why.
     """
-    picture = generation.pictures.get(number)
+    picture = (generation.pictures or {}).get(number)
     try:
         if picture and picture.saved_path and picture.saved_path.exists():
             return await to_thread.run_sync(_read, picture.saved_path, full)

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from xml.sax.saxutils import escape
 
 from mcp_server.errors import NotConfigured
-from mcp_server.generations.history import Generation
+from mcp_server.generations.generation import Generation
 
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 _LONGEST_WORDS = 40
@@ -83,7 +83,7 @@ def file_name(origin: Origin, mime_type: str) -> str:
     """`YYYYMMDD-HHMMSS-<words of the prompt>-<id>-<n>.<ext>`, legal on every system."""
     words = re.sub(r"\W+", "-", origin.prompt)[:_LONGEST_WORDS].strip("-_").lower()
     # Letters count in bytes on most systems: 40 of four bytes each still fit into a name.
-    stamp, suffix = f"{origin.generation.created:%Y%m%d-%H%M%S}", _SUFFIXES[mime_type]
+    stamp, suffix = f"{origin.generation.made:%Y%m%d-%H%M%S}", _SUFFIXES[mime_type]
     return f"{stamp}-{words or 'image'}-{origin.generation.id}-{origin.number}.{suffix}"
 
 
@@ -148,7 +148,7 @@ def _xmp(origin: Origin) -> bytes:
     }
     fields = {
         "dc:source": origin.url,
-        "xmp:CreateDate": origin.generation.created.isoformat(timespec="seconds"),
+        "xmp:CreateDate": origin.generation.made.isoformat(timespec="seconds"),
         "xmp:CreatorTool": f"mcp-server-seedream, {origin.generation.model}",
         "photoshop:Instructions": json.dumps(parameters, ensure_ascii=False),
         "xmpMM:DocumentID": origin.generation.id,

@@ -4,7 +4,7 @@ Nothing is fetched: a URL is the API's to load. Files and data: URIs are checked
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -43,18 +43,26 @@ Wire = str | Attachment
 
 @dataclass
 class References:
-    """Checked references in the caller's order, and what is to be said. Closes their files at its end."""
+    """Checked references in the caller's order, and what is to be said.
+
+    A context manager that closes their files when the last of those who have entered it leaves: the call,
+    and the request, which may outlive it.
+    """
 
     wire: list[Wire] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    _entered: int = 0
 
     def __enter__(self) -> Self:
+        self._entered += 1
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._entered -= 1
+        if not self._entered:
+            self.close()
 
     def close(self) -> None:
         """Close the files behind the references."""
@@ -72,7 +80,7 @@ class Rules:
     folders: Sequence[Path] | None = None  # that files may come from; None: any, empty: none
     fit: bool = True  # mend what can be mended
     one_at_a_time: CapacityLimiter | None = None  # decoding takes memory
-    saved_instead_of: Callable[[str], Path | None] = lambda _: None  # the file of an expired link of ours
+    saved_instead_of: Callable[[str], Awaitable[Path | None]] | None = None  # file of an expired link of ours
 
 
 async def check_references(images: Sequence[str], rules: Rules) -> References:
@@ -87,26 +95,24 @@ async def check_references(images: Sequence[str], rules: Rules) -> References:
     try:
         for index, image in enumerate(images):
             name, entry = f"images[{index}]", image.strip()
-            if (saved := rules.saved_instead_of(entry)) and saved.exists():
+            if entry[:7].lower().startswith(("http:/", "https:/")):
+                saved = await rules.saved_instead_of(entry) if rules.saved_instead_of else None
+                if saved is None or not saved.exists():
+                    check_url(entry, name, loopback_ok=rules.loopback_ok)
+                    references.wire.append(entry)
+                    continue
                 within = replace(rules, folders=(saved.parent,))
                 checked, warnings = await to_thread.run_sync(
                     _attach, str(saved), name, within, limiter=rules.one_at_a_time
                 )
-                references.wire.append(checked)
-                references.warnings += [
-                    f"{name}: its link has expired, so the saved file was sent.",
-                    *warnings,
-                ]
-            elif entry[:7].lower().startswith(("http:/", "https:/")):
-                check_url(entry, name, loopback_ok=rules.loopback_ok)
-                references.wire.append(entry)
+                references.warnings.append(f"{name}: its link has expired, so the saved file was sent.")
             else:
                 # Pillow is imported only here. Files are read and base64 is decoded beside the event loop.
                 checked, warnings = await to_thread.run_sync(
                     _attach, entry, name, rules, limiter=rules.one_at_a_time
                 )
-                references.wire.append(checked)
-                references.warnings += warnings
+            references.wire.append(checked)
+            references.warnings += warnings
     except BaseException:
         references.close()
         raise

@@ -1,0 +1,40 @@
+"""How a server process ends: what was begun gets a bounded time, what came of it is recorded, exit code 0."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_LAST_SECONDS = 3.0
+
+
+@contextmanager
+def signals(first: Callable[[], None], again: Callable[[], None]) -> Iterator[None]:
+    """In the block, SIGINT and SIGTERM call `first`, and any further one `again`, on the event loop."""
+    loop = asyncio.get_running_loop()
+    seen = False
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        nonlocal seen
+        loop.call_soon_threadsafe(again if seen else first)
+        seen = True
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def exit_soon() -> None:
+    """End the process in 3 s if it has not ended by then.
+
+    For when everything is recorded: a host that reads nothing any more would hold a thread for ever.
+    """
+    timer = threading.Timer(_LAST_SECONDS, os._exit, (0,))
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,288 @@
+"""One call's way: a claim, or budget, slot and request; waiting; and what happens when nobody waits."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from mcp_server.errors import (
+    BudgetExceeded,
+    Internal,
+    OutcomeUnknown,
+    SeedreamError,
+    UpstreamUnavailable,
+    revive,
+)
+from mcp_server.generations.fallback import FallbackLedger
+from mcp_server.generations.generation import Generation, Made
+from mcp_server.generations.identity import fingerprint
+from mcp_server.generations.ledger import LEASE, Begun, Full, Terms
+from mcp_server.generations.requests import Post, Requests
+from mcp_server.progress import Phase, making
+from mcp_server.references import References
+from mcp_server.request import billable_images, without_image_data
+
+LONGEST_WAIT = timedelta(seconds=60)
+"""How long a call waits for its turn under `SEEDREAM_IMAGES_PER_MINUTE`: a whole window."""
+
+_POLL_SECONDS = 0.3
+"""Between two looks at a generation that another process makes."""
+
+_TURN_SECONDS = 1.0
+"""Between two looks at a budget: others may have settled for less than they had reserved."""
+
+Confirm = Callable[[int], Awaitable[None]]
+"""Asks the person whether so many images may be billed. Raises what ends the call where they may not."""
+
+Finish = Callable[[Generation, list[str] | None], Awaitable[Made]]
+"""Makes a call's result of a generation that succeeded, and of the warnings of its saving, if it was here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A checked call: who asks for what."""
+
+    caller: str
+    endpoint: str  # where the request goes
+    model: str
+    body: Mapping[str, Any]
+    references: References
+    emulated: bool = False
+
+    @property
+    def most(self) -> int:
+        """Images that it may bill."""
+        return billable_images(self.body)
+
+
+class Calls:
+    """The calls of this process, which is `process` in the ledger."""
+
+    def __init__(
+        self,
+        process: str,
+        ledger: FallbackLedger,
+        requests: Requests,
+        terms: Terms,
+        *,
+        most_at_once: int,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]],
+        tasks: anyio.abc.TaskGroup,
+    ) -> None:
+        self._process = process
+        self._ledger = ledger
+        self._requests = requests
+        self._terms = terms
+        self._slots = anyio.Semaphore(most_at_once)
+        self._clock = clock
+        self._sleep = sleep
+        self._tasks = tasks
+        self._waiting: set[str] = set()
+        self._marking = 0
+        self._ending = False
+        self._nobody_listens = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way and no call waits for one."""
+        return not (len(self._requests) or self._waiting or self._marking)
+
+    async def make(
+        self, order: Order, post: Post, phase: Phase, confirm: Confirm | None, finish: Finish
+    ) -> Made:
+        """What an order gets. Whatever ends this early abandons the generation, which goes on all the same.
+
+        Raises:
+            SeedreamError: what became of the request instead.
+        """
+        begun = await self._begin(order, post, phase, confirm)
+        generation = begun.generation
+        phase.enter("making", making(generation.most, begun.usual_seconds))
+        self._waiting.add(generation.id)
+        made = failed = None
+        try:
+            generation, warnings = await self._outcome(generation)
+            if generation.status == "succeeded":
+                made = await finish(generation, warnings)
+                made.warnings[:0] = _said_of(begun)
+            else:
+                failed = _error(generation)
+        finally:
+            self._waiting.discard(generation.id)
+            if made is None and failed is None:
+                with anyio.CancelScope(shield=True):
+                    await self._ledger.update(generation.id, abandoned=True)
+        self._mark_delivered(generation.id)
+        if made is None:
+            raise failed or Internal()
+        return replace(made, recovered=begun.claimed)
+
+    async def _begin(self, order: Order, post: Post, phase: Phase, confirm: Confirm | None) -> Begun:
+        """A row for the order: one to claim, or a new one whose request is on its way."""
+        self._check_not_ending()
+        wanted = Generation(
+            id=secrets.token_hex(8),
+            caller=order.caller,
+            fingerprint=await fingerprint(order.endpoint, order.body),
+            owner=self._process,
+            waiter=self._process,
+            model=order.model,
+            prompt=order.body["prompt"],
+            requested=without_image_data(order.body),
+            emulated=order.emulated,
+            most=order.most,
+            counted=order.most,
+            created=self._clock(),
+        )
+        if confirm:
+            with anyio.CancelScope(shield=True):
+                begun = await self._ledger.begin(wanted, None)
+            if isinstance(begun, Begun):
+                return begun
+            await confirm(order.most)
+        patience = self._clock() + LONGEST_WAIT
+        while True:
+            if not self._slots.value:
+                phase.enter("slot", lambda waited: f"Waiting for other requests to end, {waited:.0f} s")
+            await self._slots.acquire()
+            begun = None
+            try:
+                self._check_not_ending()
+                # Once there is a row there must be a request, or somebody who knows that there is none.
+                with anyio.CancelScope(shield=True):
+                    wanted = replace(wanted, created=self._clock())
+                    begun = await self._ledger.begin(wanted, self._terms)
+                    if isinstance(begun, Begun) and not begun.claimed:
+                        self._requests.send(wanted, order.body, order.references, post, self._slots.release)
+            finally:
+                if not isinstance(begun, Begun) or begun.claimed:
+                    self._slots.release()
+            if isinstance(begun, Begun):
+                return begun
+            assert isinstance(begun, Full)  # noqa: S101 - for the type checker: terms were given
+            await self._wait_for_room(begun, wanted, patience, phase)
+
+    async def _wait_for_room(self, full: Full, wanted: Generation, patience: datetime, phase: Phase) -> None:
+        """Wait for the window of a minute to move on.
+
+        Raises:
+            BudgetExceeded: says when to come back.
+        """
+        cap = self._terms.per_day if full.per_day else self._terms.per_minute
+        now = self._clock()
+        seconds = max(1, round((full.until - now).total_seconds()))
+        many = "1 image" if wanted.most == 1 else f"up to {wanted.most} images"
+        if full.per_day:
+            raise BudgetExceeded(
+                f"{full.used} of the {cap} images of SEEDREAM_IMAGES_PER_DAY are made or reserved today, and "
+                f"this call may make {many}. The count starts anew at {full.until:%Y-%m-%d %H:%M} UTC, in "
+                f"{_duration(seconds)}",
+                f"{_smaller((cap or 0) - full.used, wanted)}wait until then; or a person may raise the cap",
+            )
+        if wanted.most > (cap or 0):
+            raise BudgetExceeded(
+                f"This call may make {many}, and SEEDREAM_IMAGES_PER_MINUTE is {cap}",
+                f"{_smaller(cap or 0, wanted)}make them in several calls; or a person may raise the cap",
+            )
+        if now >= patience:
+            raise BudgetExceeded(
+                f"{full.used} of the {cap} images of SEEDREAM_IMAGES_PER_MINUTE are made or reserved, and this "
+                f"call has waited for its turn as long as it may",
+                f"call again in {seconds} s; or a person may raise the cap",
+            )
+        phase.enter("room", lambda waited: f"Waiting under the cap of {cap} images a minute, {waited:.0f} s")
+        left = (min(full.until, patience) - now).total_seconds()
+        await self._sleep(min(max(left, 0.05), _TURN_SECONDS))
+
+    async def _outcome(self, generation: Generation) -> tuple[Generation, list[str] | None]:
+        """The generation once it is over, and warnings of its saving; None where it was made elsewhere."""
+        while not _over(generation):
+            if request := self._requests.find(generation.id):
+                await request.over.wait()
+                return request.generation, request.warnings
+            await anyio.sleep(_POLL_SECONDS)
+            found = await self._ledger.get(generation.caller, generation.id)
+            generation = found or replace(generation, status="unknown", pictures={})
+        return generation, None
+
+    def _mark_delivered(self, generation_id: str) -> None:
+        """Note that the result goes out, beside the call: it need not wait for that."""
+        if self._nobody_listens:
+            return
+
+        async def mark() -> None:
+            try:
+                await self._ledger.update(generation_id, delivered=True)
+            finally:
+                self._marking -= 1
+
+        self._marking += 1
+        self._tasks.start_soon(mark)
+
+    async def abandon_all(self) -> None:
+        """Abandon what calls wait for: their results may still go out, but nobody is known to read them."""
+        self._nobody_listens = True
+        for generation_id in list(self._waiting):
+            await self._ledger.update(generation_id, abandoned=True)
+
+    async def drain(self, seconds: float, hurry: anyio.Event) -> None:
+        """Begin nothing more; wait for what is under way, then give it up."""
+        self._ending = True
+        await self._requests.drain(seconds, hurry)
+
+    async def keep_lease(self) -> None:
+        """Renew this process's lease for as long as it has work."""
+        while True:
+            await anyio.sleep(LEASE.total_seconds() / 3)
+            if not self.idle:
+                await self._ledger.renew(self._process, self._clock() + LEASE)
+
+    def _check_not_ending(self) -> None:
+        if self._ending:
+            raise UpstreamUnavailable(
+                "This server has been told to end; nothing was sent",
+                "call again once it has been started anew",
+            )
+
+
+def _said_of(begun: Begun) -> list[str]:
+    """What a result must say of how it began."""
+    said = [
+        f"An identical earlier call (generation {earlier.id}, {earlier.created:%Y-%m-%d %H:%M} UTC) ended "
+        "without an answer from the API: it may have been billed too."
+        for earlier in begun.in_doubt[:3]
+    ]
+    if begun.claimed:
+        said.append(
+            "This was made for an earlier identical call that ended before it got it; it was billed once. "
+            "For another picture, call again."
+        )
+    return said
+
+
+def _error(generation: Generation) -> SeedreamError:
+    if failure := generation.failure:
+        return revive(failure.code, failure.problem, failure.remedy, failure.who)
+    return OutcomeUnknown(
+        "The server process that sent the request has ended, and its outcome is not known",
+        "tell the person that it may have been billed. If they want it all the same, call again: that makes a "
+        "new request",
+    )
+
+
+def _over(generation: Generation) -> bool:
+    return generation.status != "pending" and generation.pictures is not None
+
+
+def _smaller(room: int, wanted: Generation) -> str:
+    return f"set max_images to at most {room}, or " if 0 < room < wanted.most else ""
+
+
+def _duration(seconds: int) -> str:
+    minutes = -(-seconds // 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

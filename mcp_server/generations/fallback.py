@@ -1,0 +1,137 @@
+"""A ledger that goes on in memory while its store can't be used, and says so.
+
+Paid pictures come first: a full disk or a damaged file costs the record across restarts, never a call.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar, Unpack, cast
+
+from mcp_server.generations.generation import Generation
+from mcp_server.generations.ledger import Begun, Changes, Full, Ledger, LedgerError, Terms
+from mcp_server.generations.memory import MemoryLedger
+
+logger = logging.getLogger(__name__)
+
+RETRY = timedelta(seconds=15)
+"""After a failure the store is left alone for so long: waiting for a lock takes seconds."""
+
+Result = TypeVar("Result")
+
+
+class FallbackLedger:
+    """A `Ledger` over `store`, and memory for what that does not take. Never raises `LedgerError`.
+
+    `name` is what messages call the store. `trouble` is what to tell people, while there is any.
+    """
+
+    def __init__(
+        self, store: Ledger, name: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._clock = clock
+        self._memory = MemoryLedger(clock)  # rows that the store does not have, or not as they are
+        self._at_work: dict[str, Generation] = {}  # rows of this process that are not over, as they are
+        self._late: set[str] = set()  # rows in memory that the store has in an older state
+        self._failed_at: datetime | None = None
+        self.trouble: str | None = None
+
+    async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+        """See `Ledger.begin`."""
+        await self._catch_up()
+        if begun := await self._memory.begin(wanted, None):
+            return begun
+        begun = await self._try(lambda: self._store.begin(wanted, terms))
+        if self._failed_at:
+            return await self._memory.begin(wanted, terms)
+        if isinstance(begun, Begun):
+            self._at_work[begun.generation.id] = begun.generation
+        return begun
+
+    async def update(self, generation_id: str, **changes: Unpack[Changes]) -> None:
+        """See `Ledger.update`."""
+        await self._memory.update(generation_id, **changes)
+        if row := self._at_work.get(generation_id):
+            self._at_work[generation_id] = replace(row, **changes)
+        if generation_id not in self._late:
+            await self._try(lambda: self._store.update(generation_id, **changes))
+        if changes.get("delivered") or changes.get("abandoned"):
+            self._at_work.pop(generation_id, None)
+
+    async def renew(self, process: str, until: datetime) -> None:
+        """See `Ledger.renew`."""
+        await self._catch_up()
+        await self._memory.renew(process, until)
+        await self._try(lambda: self._store.renew(process, until))
+
+    async def get(self, caller: str, generation_id: str) -> Generation | None:
+        """See `Ledger.get`."""
+        if row := await self._memory.get(caller, generation_id):
+            return row
+        return await self._try(lambda: self._store.get(caller, generation_id))
+
+    async def recent(self, caller: str, most: int) -> list[Generation]:
+        """See `Ledger.recent`."""
+        stored = await self._try(lambda: self._store.recent(caller, most)) or []
+        rows = {row.id: row for row in [*stored, *await self._memory.recent(caller, most)]}
+        return sorted(rows.values(), key=lambda row: row.created, reverse=True)[:most]
+
+    async def with_link(self, caller: str, url: str) -> Generation | None:
+        """See `Ledger.with_link`."""
+        if row := await self._memory.with_link(caller, url):
+            return row
+        return await self._try(lambda: self._store.with_link(caller, url))
+
+    async def images_since(self, caller: str, since: datetime, *, emulated: bool) -> int:
+        """See `Ledger.images_since`."""
+        stored = await self._try(lambda: self._store.images_since(caller, since, emulated=emulated)) or 0
+        return stored + await self._memory.images_since(caller, since, emulated=emulated)
+
+    async def prune(self, before: datetime) -> None:
+        """See `Ledger.prune`."""
+        await self._try(lambda: self._store.prune(before))
+
+    async def close(self) -> None:
+        """Write what is late, if it can be written now, and let go of the store."""
+        self._failed_at = None
+        await self._catch_up()
+        await self._try(self._store.close)
+
+    async def _try(self, work: Callable[[], Awaitable[Result]]) -> Result | None:
+        """What the store answers; None where it can't be used."""
+        now = self._clock()
+        if self._failed_at and now < self._failed_at + RETRY:
+            return None
+        try:
+            result = await work()
+        except LedgerError as error:
+            if self._failed_at is None:
+                logger.warning("the ledger can't be used: %s", error)
+            self._failed_at = now
+            self.trouble = (
+                f"The record of generations ({self._name}) can't be used: {error}. What is made now is "
+                "remembered, and counted against budgets, only until this server ends. A person must mend "
+                "that, or name another place in SEEDREAM_STORE_URL."
+            )
+            for row in self._at_work.values():
+                self._memory.rows[row.id] = row
+                self._late.add(row.id)
+            return None
+        self._failed_at = self.trouble = None
+        return result
+
+    async def _catch_up(self) -> None:
+        """Write to the store what it did not take when it happened."""
+        for generation_id in list(self._late):
+            if row := self._memory.rows.get(generation_id):
+                state = {name: getattr(row, name) for name in Changes.__annotations__}
+                changes = cast("Changes", {name: value for name, value in state.items() if value is not None})
+                await self._try(partial(self._store.update, generation_id, **changes))
+                if self._failed_at:
+                    return
+                del self._memory.rows[generation_id]
+            self._late.discard(generation_id)

@@ -1,0 +1,280 @@
+"""The ledger in a SQLite file that any number of processes share."""
+
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar, Unpack
+
+from anyio import CapacityLimiter, to_thread
+
+from mcp_server.generations import rows
+from mcp_server.generations.generation import Generation
+from mcp_server.generations.ledger import (
+    LEASE,
+    MINUTE,
+    RECENT_TIMES,
+    Begun,
+    Changes,
+    Full,
+    LedgerError,
+    Terms,
+    day_of,
+    full,
+    usual,
+)
+from mcp_server.generations.processes import Processes
+
+MIGRATIONS = (
+    """
+    CREATE TABLE generations (
+        id TEXT PRIMARY KEY, caller TEXT NOT NULL, fingerprint TEXT NOT NULL,
+        owner TEXT NOT NULL, waiter TEXT NOT NULL, model TEXT NOT NULL, prompt TEXT NOT NULL,
+        requested TEXT NOT NULL, emulated INTEGER NOT NULL, most INTEGER NOT NULL, created REAL NOT NULL,
+        status TEXT NOT NULL, ended REAL, counted INTEGER NOT NULL, urls TEXT NOT NULL,
+        unusable INTEGER NOT NULL, works_until REAL NOT NULL, pictures TEXT, failure TEXT,
+        abandoned INTEGER NOT NULL, delivered INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX by_time ON generations (caller, created);
+    CREATE INDEX by_request ON generations (caller, fingerprint, created);
+    CREATE INDEX by_owner ON generations (owner) WHERE status = 'pending';
+    CREATE INDEX by_waiter ON generations (waiter) WHERE delivered = 0;
+    CREATE TABLE leases (process TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+    """,
+)
+"""What brings a file from each version of its schema to the next; `PRAGMA user_version` counts them."""
+
+APPLICATION_ID = 0x5EED4EA
+"""Marks a file as this program's own."""
+
+_BUSY_SECONDS = 5.0
+
+Result = TypeVar("Result")
+
+
+class SqliteLedger:
+    """A `Ledger` in the file at `path`, made where there is none; `process` is this process's id in it.
+
+    `clock` tells the time.
+
+    Raises:
+        LedgerError: from any method; the file is left as it is.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        process: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        migrations: tuple[str, ...] = MIGRATIONS,
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._migrations = migrations
+        self._processes = Processes(path.with_name(f"{path.name}.processes"), process)
+        self._file: sqlite3.Connection | None = None
+        # One connection, one statement at a time, never on the event loop.
+        self._turn = CapacityLimiter(1)
+
+    async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+        """See `Ledger.begin`."""
+        return await self._run(partial(_begin, wanted=wanted, terms=terms), sweep=True)
+
+    async def update(self, generation_id: str, **changes: Unpack[Changes]) -> None:
+        """See `Ledger.update`."""
+        values = rows.to_columns(changes)
+        text = f"UPDATE generations SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?"  # noqa: S608 - names of ours
+        await self._run(lambda file: file.execute(text, [*values.values(), generation_id]))
+
+    async def renew(self, process: str, until: datetime) -> None:
+        """See `Ledger.renew`."""
+        await self._run(lambda file: _renew(file, process, until))
+
+    async def get(self, caller: str, generation_id: str) -> Generation | None:
+        """See `Ledger.get`."""
+        found = await self._select("caller = ? AND id = ?", caller, generation_id, sweep=True)
+        return found[0] if found else None
+
+    async def recent(self, caller: str, most: int) -> list[Generation]:
+        """See `Ledger.recent`."""
+        return await self._select("caller = ? ORDER BY created DESC LIMIT ?", caller, most, sweep=True)
+
+    async def with_link(self, caller: str, url: str) -> Generation | None:
+        """See `Ledger.with_link`."""
+        condition = (
+            "caller = ? AND EXISTS (SELECT 1 FROM json_each(urls) WHERE value = ?) "
+            "ORDER BY created DESC LIMIT 1"
+        )
+        found = await self._select(condition, caller, url)
+        return found[0] if found else None
+
+    async def images_since(self, caller: str, since: datetime, *, emulated: bool) -> int:
+        """See `Ledger.images_since`."""
+        text = (
+            "SELECT COALESCE(SUM(counted), 0) FROM generations "
+            "WHERE caller = ? AND created >= ? AND emulated = ? AND status <> 'pending'"
+        )
+        parameters = (caller, since.timestamp(), emulated)
+        return int(await self._run(lambda file: file.execute(text, parameters).fetchone()[0]))
+
+    async def prune(self, before: datetime) -> None:
+        """See `Ledger.prune`."""
+        text = "DELETE FROM generations WHERE created < ?"
+        await self._run(lambda file: file.execute(text, (before.timestamp(),)))
+
+    async def close(self) -> None:
+        """Close the file and let go of the lock."""
+        await to_thread.run_sync(self._close, limiter=self._turn)
+
+    async def _select(self, condition: str, *parameters: object, sweep: bool = False) -> list[Generation]:
+        text = f"SELECT * FROM generations WHERE {condition}"  # noqa: S608 - conditions of ours
+        found = await self._run(lambda file: file.execute(text, parameters).fetchall(), sweep=sweep)
+        return [rows.from_row(row) for row in found]
+
+    async def _run(self, work: Callable[[sqlite3.Connection], Result], *, sweep: bool = False) -> Result:
+        """`work` as one transaction in a thread, after a look for processes that have ended."""
+
+        def transaction() -> Result:
+            try:
+                file = self._file or self._open()
+                with _transaction(file):
+                    if sweep:
+                        self._sweep(file)
+                    return work(file)
+            except (sqlite3.Error, OSError, ValueError) as error:
+                raise LedgerError(_reason(error)) from error
+
+        return await to_thread.run_sync(transaction, limiter=self._turn)
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)  # SQLite gives its other files the same rights
+        file = sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            file.row_factory = sqlite3.Row
+            _check_ours(file, len(self._migrations))
+            file.execute("PRAGMA journal_mode = WAL")
+            file.execute("PRAGMA synchronous = FULL")  # a row outlives a power cut, too
+            _migrate(file, self._migrations)
+            self._processes.enter()
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+        return file
+
+    def _close(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+        self._processes.leave()
+
+    def _sweep(self, file: sqlite3.Connection) -> None:
+        """What the end of processes means for their rows."""
+        now = self._clock().timestamp()
+        for process, until in file.execute("SELECT process, until FROM leases").fetchall():
+            if until <= now or self._processes.is_dead(process):
+                for text in _AFTER_THE_END:
+                    file.execute(text, {"process": process, "now": now})
+                self._processes.forget(process)
+
+
+_AFTER_THE_END = (
+    "UPDATE generations SET abandoned = 1 "
+    "WHERE waiter = :process AND delivered = 0 AND status IN ('pending', 'succeeded')",
+    "UPDATE generations SET pictures = '{}' WHERE owner = :process AND pictures IS NULL",
+    "UPDATE generations SET status = 'unknown', ended = :now WHERE owner = :process AND status = 'pending'",
+    "DELETE FROM leases WHERE process = :process",
+)
+_IDENTICAL = "FROM generations WHERE caller = :caller AND fingerprint = :fingerprint"
+
+
+def _begin(file: sqlite3.Connection, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+    values = rows.to_row(wanted)
+    _renew(file, wanted.owner, wanted.created + LEASE)
+    times = file.execute(
+        "SELECT ended - created FROM generations WHERE caller = :caller AND model = :model AND most = :most "
+        f"AND emulated = :emulated AND status = 'succeeded' ORDER BY created DESC LIMIT {RECENT_TIMES}",
+        values,
+    )
+    usual_seconds = usual([seconds for (seconds,) in times])
+    abandoned = file.execute(
+        f"SELECT * {_IDENTICAL} AND abandoned AND (status = 'pending' OR (status = 'succeeded' "
+        "AND works_until > :created AND (NOT emulated OR owner = :owner))) ORDER BY created DESC LIMIT 1",
+        values,
+    ).fetchone()
+    if abandoned:
+        text = "UPDATE generations SET abandoned = 0, delivered = 0, waiter = ? WHERE id = ? RETURNING *"
+        claimed = file.execute(text, (wanted.waiter, abandoned["id"])).fetchone()
+        return Begun(rows.from_row(claimed), claimed=True, usual_seconds=usual_seconds)
+    if terms is None:
+        return None
+    counts = file.execute(
+        "SELECT created, counted FROM generations "
+        "WHERE caller = :caller AND emulated = :emulated AND created > :since ORDER BY created",
+        values | {"since": (day_of(wanted.created) - MINUTE).timestamp()},
+    )
+    if no_room := full([(rows.moment(when), count) for when, count in counts], wanted, terms):
+        return no_room
+    in_doubt = file.execute(
+        f"SELECT * {_IDENTICAL} AND status = 'unknown' AND created > COALESCE((SELECT MAX(created) "
+        f"{_IDENTICAL} AND status = 'succeeded'), 0) ORDER BY created DESC",
+        values,
+    ).fetchall()
+    file.execute(
+        f"INSERT INTO generations ({', '.join(values)}) VALUES ({', '.join(f':{name}' for name in values)})",  # noqa: S608
+        values,
+    )
+    return Begun(wanted, in_doubt=tuple(map(rows.from_row, in_doubt)), usual_seconds=usual_seconds)
+
+
+def _renew(file: sqlite3.Connection, process: str, until: datetime) -> None:
+    text = "INSERT INTO leases VALUES (?, ?) ON CONFLICT (process) DO UPDATE SET until = excluded.until"
+    file.execute(text, (process, until.timestamp()))
+
+
+class _transaction:  # noqa: N801 - used as a function; a generator would cost more than the work
+    """Everything or nothing. The write lock is taken at once: a lock taken later could fail half way."""
+
+    def __init__(self, file: sqlite3.Connection) -> None:
+        self._file = file
+
+    def __enter__(self) -> None:
+        self._file.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._file.execute("COMMIT")
+        finally:
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
+
+
+def _check_ours(file: sqlite3.Connection, newest: int) -> None:
+    version = file.execute("PRAGMA user_version").fetchone()[0]
+    application = file.execute("PRAGMA application_id").fetchone()[0]
+    tables = file.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+    if (version or tables or application) and application != APPLICATION_ID:
+        raise ValueError("it is another program's database")
+    if version > newest:
+        raise ValueError("it was written by a newer version of this server, which a person must install")
+
+
+def _migrate(file: sqlite3.Connection, migrations: tuple[str, ...]) -> None:
+    with _transaction(file):  # another process may be at it too
+        version = file.execute("PRAGMA user_version").fetchone()[0]
+        for script in migrations[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                file.execute(statement)
+        if version < len(migrations):
+            file.execute(f"PRAGMA user_version = {len(migrations)}")
+            file.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a few words that hold no data and no path."""
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,35 @@
+"""Which ledger `SEEDREAM_STORE_URL` names."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from mcp_server.generations.fallback import FallbackLedger
+from mcp_server.generations.memory import MemoryLedger
+
+FILE = "ledger.db"
+
+
+def default_path() -> Path:
+    """The file in the user's state folder, by the platform's convention."""
+    from platformdirs import user_state_path
+
+    return user_state_path("mcp-server-seedream", appauthor=False) / FILE
+
+
+def open_ledger(url: str | None, process: str, clock: Callable[[], datetime]) -> FallbackLedger:
+    """The ledger at `url`, a checked setting; None is the default. Nothing is opened yet."""
+    if url == "memory://":
+        return FallbackLedger(MemoryLedger(clock), url, clock)
+    from mcp_server.generations.sqlite import SqliteLedger
+
+    path = sqlite_path(url) if url else default_path()
+    return FallbackLedger(SqliteLedger(path, process, clock), str(path), clock)
+
+
+def sqlite_path(url: str) -> Path:
+    """The path in `sqlite:///PATH`; it is absolute, with or without a slash of its own."""
+    path = url.removeprefix("sqlite://")
+    if path.startswith("/~") or Path(path[1:]).drive:  # /~/x, /C:/x
+        path = path[1:]
+    return Path("/" + path.lstrip("/") if path.startswith("/") else path).expanduser()

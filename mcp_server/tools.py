@@ -1,0 +1,153 @@
+"""The tools: from checked arguments to a result, step by step."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, cast
+
+import anyio
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
+from mcp.types import CallToolResult, InputRequiredResult
+
+from mcp_server import results, schemas
+from mcp_server.confirm import AskFirst, Confirmation
+from mcp_server.disconnect import client_gone
+from mcp_server.errors import SeedreamError, UpstreamUnavailable
+from mcp_server.generations import Generations
+from mcp_server.progress import BEAT_SECONDS, Phase, heartbeat
+from mcp_server.references import check_references
+from mcp_server.request import (
+    EditArguments,
+    GenerateArguments,
+    ListArguments,
+    ToolArguments,
+    billable_images,
+)
+
+logger = logging.getLogger(__name__)
+
+ARGUMENTS: dict[str, type[ToolArguments]] = {
+    "generate_image": GenerateArguments,
+    "edit_image": EditArguments,
+    "list_images": ListArguments,
+}
+
+
+class Tools:
+    """The tools over one `Generations`. `confirmation` and `beat_seconds` replace the usual ones in tests."""
+
+    def __init__(
+        self,
+        generations: Generations,
+        *,
+        beat_seconds: float = BEAT_SECONDS,
+        confirmation: Confirmation | None = None,
+    ) -> None:
+        self._generations = generations
+        self._beat_seconds = beat_seconds
+        self._above = generations.settings.confirm_above
+        self._confirmation = confirmation or Confirmation(self._above or 0)
+
+    def all(self) -> list[Tool]:
+        """Built by hand: the SDK's own way would drop unknown arguments in silence."""
+        return [self._maker(GenerateArguments), self._maker(EditArguments), self._lister()]
+
+    def _maker(self, model: type[GenerateArguments]) -> Tool:
+        settings, edit = self._generations.settings, issubclass(model, EditArguments)
+        describe = schemas.edit_description if edit else schemas.generate_description
+        return Tool(
+            fn=self._call,
+            name="edit_image" if edit else "generate_image",
+            title="Edit images" if edit else "Generate images",
+            description=describe(settings.limits),
+            parameters=schemas.input_schema(settings.limits, watermark=settings.watermark, edit=edit),
+            fn_metadata=FuncMetadata(arg_model=model, output_schema=schemas.output_schema()),
+            is_async=True,
+            context_kwarg="context",
+            annotations=schemas.MAKING,
+        )
+
+    def _lister(self) -> Tool:
+        return Tool(
+            fn=self._list,
+            name="list_images",
+            title="List recent images",
+            description=schemas.LIST_DESCRIPTION,
+            parameters=schemas.list_input_schema(),
+            fn_metadata=FuncMetadata(arg_model=ListArguments, output_schema=schemas.list_output_schema()),
+            is_async=True,
+            context_kwarg=None,
+            annotations=schemas.READING,
+        )
+
+    async def _list(self, *, arguments: ListArguments) -> CallToolResult:
+        service = self._generations
+        recent = await service.ledger.recent(service.caller, arguments.limit)
+        return results.listing(recent, service.expired, service.ledger.trouble)
+
+    async def _call(
+        self, *, arguments: GenerateArguments, context: Context[Any, Any]
+    ) -> CallToolResult | InputRequiredResult:
+        """A call of either tool that makes pictures."""
+        try:
+            return await _while_heard(context, self._make(arguments, context))
+        except AskFirst as ask:
+            return ask.result
+        except SeedreamError as error:
+            logger.info("call failed: %s", error.code)
+            return results.failure(error)
+
+    async def _make(self, arguments: GenerateArguments, context: Context[Any, Any]) -> CallToolResult:
+        service, phase = self._generations, Phase()
+        settings, caller = service.settings, service.caller
+        with await check_references(arguments.references, service.rules(caller)) as references:
+            await service.check_ready()
+            body = arguments.wire(references.wire, watermark=settings.watermark)
+            asks = self._above is not None and billable_images(body) > self._above
+            confirm = partial(self._confirm, context, arguments.prompt, phase) if asks else None
+            async with heartbeat(context.report_progress, phase, self._beat_seconds):
+                made = await service.make(
+                    caller, body, references, preview=arguments.preview, phase=phase, confirm=confirm
+                )
+        generation = made.generation
+        warnings = [
+            *arguments.warnings(),
+            *references.warnings,
+            *arguments.shortfall(len(generation.urls), generation.unusable),
+            *made.warnings,
+        ]
+        links = results.links_wanted(settings.resource_links, _client_name(context))
+        return results.success(made, warnings, links=links)
+
+    async def _confirm(self, context: Context[Any, Any], prompt: str, phase: Phase, most: int) -> None:
+        phase.enter("confirm", lambda waited: f"Waiting for the person to confirm, {waited:.0f} s")
+        await self._confirmation(context, prompt, most)
+
+
+async def _while_heard(
+    context: Context[Any, Any], work: Coroutine[Any, Any, CallToolResult]
+) -> CallToolResult:
+    """The result of `work`, which is cancelled when its HTTP client leaves."""
+    if (gone := client_gone(context.request_context.request)) is None:
+        return await work
+    with anyio.CancelScope() as scope:
+
+        async def watch() -> None:
+            await gone.wait()
+            scope.cancel()
+
+        watching = asyncio.get_running_loop().create_task(watch())
+        try:
+            return await work
+        finally:
+            watching.cancel()
+    # Nobody reads this.
+    return results.failure(UpstreamUnavailable("The client has left", "call again to get the pictures"))
+
+
+def _client_name(context: Context[Any, Any]) -> str | None:
+    params = context.session.client_params
+    return cast("str | None", params.client_info.name) if params else None
