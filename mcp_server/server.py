@@ -65,13 +65,13 @@ class SeedreamServer(MCPServer[Any]):
             while self._in_flight and not (unless and unless.is_set()):
                 await anyio.sleep(_SETTLE_SECONDS)
 
-    async def _count(self, context: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    async def _count(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         # A subscription's request ends with its session.
-        if context.request_id is None or context.method.startswith("subscriptions/"):
-            return await call_next(context)
+        if ctx.request_id is None or ctx.method.startswith("subscriptions/"):
+            return await call_next(ctx)
         self._in_flight += 1
         try:
-            return await call_next(context)
+            return await call_next(ctx)
         finally:
             self._in_flight -= 1
 

@@ -225,7 +225,7 @@ async def test_over_the_network_no_file_is_read_unless_folders_are_allowed(
     from mcp_server.settings import read_settings
 
     for variables, folders in (({}, ()), ({"SEEDREAM_INPUT_DIRS": str(tmp_path)}, (tmp_path,))):
-        assert Generations(read_settings(variables), remote=True).rules.folders == folders
+        assert Generations(read_settings(variables), remote=True).rules("local").folders == folders
     with pytest.raises(ImageUnusable, match="may not read this machine's files"):
         await attach(picture, Rules(LIMITS, loopback_ok=False, folders=()))
 
