@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -96,6 +96,22 @@ def answering(*replies: httpx.Response | Exception) -> tuple[httpx.MockTransport
 def pictures(*urls: str) -> httpx.Response:
     """The API's success."""
     return httpx.Response(200, json={"images": list(urls or ("https://cdn.example.com/a.jpg?sig=%2F%3D",))})
+
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+class Clock:
+    """The time, as a test sets it."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **span: float) -> None:
+        self.now += timedelta(**span)
 
 
 def a_generation(**fields: Any) -> Generation:

@@ -56,10 +56,10 @@ class FallbackLedger:
         """See `Ledger.update`."""
         await self._memory.update(generation_id, **changes)
         if row := self._at_work.get(generation_id):
-            self._at_work[generation_id] = replace(row, **changes)
+            row = self._at_work[generation_id] = replace(row, **changes)
         if generation_id not in self._late:
             await self._try(lambda: self._store.update(generation_id, **changes))
-        if changes.get("delivered") or changes.get("abandoned"):
+        if row and row.status != "pending" and (row.delivered or row.abandoned):
             self._at_work.pop(generation_id, None)
 
     async def renew(self, process: str, until: datetime) -> None:

@@ -129,8 +129,9 @@ class SqliteLedger:
 
     async def _select(self, condition: str, *parameters: object, sweep: bool = False) -> list[Generation]:
         text = f"SELECT * FROM generations WHERE {condition}"  # noqa: S608 - conditions of ours
-        found = await self._run(lambda file: file.execute(text, parameters).fetchall(), sweep=sweep)
-        return [rows.from_row(row) for row in found]
+        return await self._run(
+            lambda file: [rows.from_row(row) for row in file.execute(text, parameters)], sweep=sweep
+        )
 
     async def _run(self, work: Callable[[sqlite3.Connection], Result], *, sweep: bool = False) -> Result:
         """`work` as one transaction in a thread, after a look for processes that have ended."""

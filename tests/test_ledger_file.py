@@ -1,0 +1,287 @@
+"""The ledger's file: shared by processes, damaged, full, foreign, of other versions."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from mcp_server.generations.fallback import RETRY, FallbackLedger
+from mcp_server.generations.generation import Generation
+from mcp_server.generations.ledger import Begun, LedgerError, Terms
+from mcp_server.generations.memory import MemoryLedger
+from mcp_server.generations.processes import Processes
+from mcp_server.generations.sqlite import MIGRATIONS, SqliteLedger
+from mcp_server.generations.stores import default_path, open_ledger, sqlite_path
+from tests.conftest import NOON, Clock, a_generation, answering, connect, pictures, text_of
+
+pytestmark = pytest.mark.anyio
+
+FREE = Terms()
+
+
+@asynccontextmanager
+async def opened(path: Path, process: str = "a", **options: Any) -> AsyncIterator[SqliteLedger]:
+    ledger = SqliteLedger(path, process, **options)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+async def begin(ledger: Any, wanted: Generation) -> Begun:
+    begun = await ledger.begin(wanted, FREE)
+    assert isinstance(begun, Begun)
+    return begun
+
+
+async def test_processes_share_the_file_and_one_claims(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    async with opened(path, "a") as first, opened(path, "b") as second, opened(path, "c") as third:
+        row = a_generation()
+        await begin(first, row)
+        await first.update(row.id, abandoned=True)
+        claims: list[Begun] = []
+
+        async def claim(ledger: SqliteLedger, process: str) -> None:
+            claims.append(await begin(ledger, a_generation(owner=process)))
+
+        async with anyio.create_task_group() as tasks:
+            for ledger, process in ((first, "a"), (second, "b"), (third, "c")):
+                for _ in range(5):
+                    tasks.start_soon(claim, ledger, process)
+        assert sum(begun.claimed for begun in claims) == 1
+        assert len(await second.recent("local", 50)) == 15
+
+
+async def test_the_day_is_never_overdrawn_by_processes_at_once(tmp_path: Path) -> None:
+    path, terms = tmp_path / "ledger.db", Terms(per_day=10)
+    async with opened(path, "a") as first, opened(path, "b") as second:
+        begun: list[object] = []
+
+        async def reserve(ledger: SqliteLedger) -> None:
+            begun.append(await ledger.begin(a_generation(most=3, created=NOON), terms))
+
+        async with anyio.create_task_group() as tasks:
+            for ledger in (first, second) * 5:
+                tasks.start_soon(reserve, ledger)
+    assert sum(isinstance(one, Begun) for one in begun) == 3
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from mcp_server.generations.processes import Processes
+processes = Processes(Path(sys.argv[1]), "b")
+processes.enter()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_killed_process_is_known_to_be_dead_at_once_and_a_live_one_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "processes"
+    mine = Processes(folder, "a")
+    mine.enter()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert not mine.is_dead("b")
+        other.kill()
+        other.wait()
+    assert mine.is_dead("b")
+    mine.forget("b")
+    assert not mine.is_dead("b")  # nothing is known of it: its lease must tell
+    assert not mine.is_dead("a")
+    assert not mine.is_dead("../b")
+    mine.leave()
+    assert list(folder.iterdir()) == []
+
+
+async def test_rows_of_a_killed_process_are_unknown_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    async with opened(path, "b") as dying:
+        await begin(dying, a_generation(owner="b"))
+        async with opened(path, "a") as other:
+            assert (await other.recent("local", 1))[0].status == "pending"
+            own = dying._processes._own
+            assert own is not None
+            own.release()  # what the system does when a process is killed
+            assert (await other.recent("local", 1))[0].status == "unknown"
+
+
+async def test_the_file_and_its_folder_are_the_users_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "ledger.db"
+    async with opened(path) as ledger:
+        await begin(ledger, a_generation())
+        for one in (path.parent, *path.parent.iterdir()):
+            assert stat.S_IMODE(one.stat().st_mode) & 0o077 == 0, one
+        with sqlite3.connect(path) as file:
+            assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+async def test_an_older_file_is_brought_forward_and_a_newer_one_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    row = a_generation()
+    async with opened(path) as ledger:
+        await begin(ledger, row)
+    newer = (*MIGRATIONS, "ALTER TABLE generations ADD COLUMN colour TEXT; CREATE TABLE x (a)")
+    async with opened(path, migrations=newer) as ledger:
+        assert await ledger.get("local", row.id) is not None
+        await begin(ledger, a_generation())
+    before = path.read_bytes()
+    async with opened(path) as ledger:
+        with pytest.raises(LedgerError, match="newer version"):
+            await ledger.recent("local", 1)
+    assert path.read_bytes() == before
+
+
+async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    async with opened(path) as ledger:
+        await begin(ledger, a_generation())
+    broken = (*MIGRATIONS, "CREATE TABLE x (a); CREATE NONSENSE")
+    async with opened(path, migrations=broken) as ledger:
+        with pytest.raises(LedgerError):
+            await ledger.recent("local", 1)
+    async with opened(path) as ledger:
+        assert len(await ledger.recent("local", 5)) == 1
+
+
+def damaged(path: Path) -> None:
+    path.write_bytes(b"not a database, but a letter to grandmother" * 100)
+
+
+def foreign(path: Path) -> None:
+    with sqlite3.connect(path) as file:
+        file.execute("CREATE TABLE recipes (cake)")
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def with_a_damaged_row(path: Path) -> None:
+    with sqlite3.connect(path) as file:
+        for statement in MIGRATIONS[0].split(";"):
+            file.execute(statement)
+        file.execute("PRAGMA user_version = 1")
+        file.execute("PRAGMA application_id = 0x5EED4EA")
+        columns = ("local", "f", "a", "a", "m", "p", "no json", 0, 1, NOON.timestamp(), "succeeded")
+        rest = (None, 1, "[]", 0, 0, None, None, 0, 0)
+        file.execute(f"INSERT INTO generations VALUES ({', '.join('?' * 21)})", ("id", *columns, *rest))
+    file.close()
+
+
+@pytest.mark.parametrize("harm", [damaged, foreign, a_folder])
+async def test_a_file_that_cannot_be_used_is_left_as_it_is_and_each_result_says_so(
+    harm: Any, tmp_path: Path, era: str
+) -> None:
+    path = tmp_path / "ledger.db"
+    harm(path)
+    before = path.read_bytes() if path.is_file() else None
+    transport, requests = answering(pictures())
+    async with connect(transport=transport, mode=era, SEEDREAM_STORE_URL=f"sqlite:///{path}") as client:
+        for count in (1, 2):
+            result = await client.call_tool("generate_image", {"prompt": "x"})
+            assert not result.is_error
+            assert str(path) in text_of(result)
+            assert any("can't be used" in warning for warning in result.structured_content["warnings"])
+            assert result.structured_content["usage"]["images_today"] == count
+        listed = await client.call_tool("list_images", {})
+        assert len(listed.structured_content["generations"]) == 2
+        assert "can't be used" in text_of(listed)
+        assert listed.structured_content["warnings"]
+    assert len(requests) == 2
+    assert before == (path.read_bytes() if path.is_file() else None)
+
+
+async def test_a_damaged_row_is_told_and_the_server_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with_a_damaged_row(path)
+    transport, _ = answering(pictures())
+    async with connect(transport=transport, SEEDREAM_STORE_URL=f"sqlite:///{path}") as client:
+        listed = await client.call_tool("list_images", {})
+        assert "a row in it is damaged" in text_of(listed)
+        assert not (await client.call_tool("generate_image", {"prompt": "x"})).is_error
+
+
+class Failing(MemoryLedger):
+    """A store that can be made to fail."""
+
+    broken = False
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("begin", "update", "get", "recent", "renew") and object.__getattribute__(self, "broken"):
+            raise LedgerError("disk full")
+        return object.__getattribute__(self, name)
+
+
+async def test_an_outcome_that_the_store_did_not_take_is_written_when_it_can_be() -> None:
+    clock = Clock()
+    store = Failing(clock)
+    ledger = FallbackLedger(store, "x", clock)
+    row = a_generation(created=NOON)
+    await begin(ledger, row)
+    store.broken = True
+    await ledger.update(
+        row.id, status="succeeded", urls=("https://a",), ended=NOON, pictures={}, abandoned=True
+    )
+    assert ledger.trouble is not None
+    assert "disk full" in ledger.trouble
+    found = await ledger.get("local", row.id)
+    assert found is not None
+    assert found.status == "succeeded"
+    store.broken = False
+    clock.now += RETRY + timedelta(seconds=1)
+    await ledger.renew("a", clock() + timedelta(minutes=1))
+    assert ledger.trouble is None
+    assert store.rows[row.id].urls == ("https://a",)
+    assert (await begin(ledger, a_generation(created=NOON))).generation.id == row.id
+
+
+async def test_what_is_under_way_when_the_store_breaks_is_joined_and_not_made_twice() -> None:
+    clock = Clock()
+    store = Failing(clock)
+    ledger = FallbackLedger(store, "x", clock)
+    row = a_generation(created=NOON)
+    await begin(ledger, row)
+    await ledger.update(row.id, abandoned=True)
+    store.broken = True
+    assert (await begin(ledger, a_generation(created=NOON))).claimed
+    other = await begin(ledger, a_generation(created=NOON, fingerprint="g"))
+    assert not other.claimed
+    assert [found.id for found in await ledger.recent("local", 5)] == [row.id, other.generation.id]
+    store.broken = False
+    await ledger.close()
+    assert set(store.rows) == {row.id}
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:////var/lib/x.db", "/var/lib/x.db"),
+        ("sqlite:///var/lib/x.db", "/var/lib/x.db"),
+        ("sqlite:///~/x.db", str(Path.home() / "x.db")),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
+def test_a_store_url_names_an_absolute_path(url: str, path: str) -> None:
+    assert str(sqlite_path(url)) == path
+
+
+def test_by_default_the_file_is_in_the_users_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert default_path().name == "ledger.db"
+    assert default_path().parent.name == "mcp-server-seedream"
+    open_ledger(None, "a", Clock())  # opens nothing yet
