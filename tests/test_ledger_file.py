@@ -5,18 +5,18 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, cast
 
 import anyio
 import pytest
 
 from mcp_server.generations.fallback import RETRY, FallbackLedger
 from mcp_server.generations.generation import Generation
-from mcp_server.generations.ledger import Begun, LedgerError, Terms
+from mcp_server.generations.ledger import Begun, Changes, Full, LedgerError, Terms
 from mcp_server.generations.memory import MemoryLedger
 from mcp_server.generations.processes import Processes
 from mcp_server.generations.sqlite import MIGRATIONS, SqliteLedger
@@ -221,10 +221,23 @@ class Failing(MemoryLedger):
 
     broken = False
 
-    def __getattribute__(self, name: str) -> Any:
-        if name in ("begin", "update", "get", "recent", "renew") and object.__getattribute__(self, "broken"):
+    async def _unless_broken(self, work: Awaitable[Any]) -> Any:
+        if self.broken:
+            cast("Coroutine[Any, Any, Any]", work).close()
             raise LedgerError("disk full")
-        return object.__getattribute__(self, name)
+        return await work
+
+    async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+        return cast("Begun | Full | None", await self._unless_broken(super().begin(wanted, terms)))
+
+    async def update(self, generation_id: str, **changes: Unpack[Changes]) -> None:
+        await self._unless_broken(super().update(generation_id, **changes))
+
+    async def renew(self, process: str, until: datetime) -> None:
+        await self._unless_broken(super().renew(process, until))
+
+    async def recent(self, caller: str, most: int) -> list[Generation]:
+        return cast("list[Generation]", await self._unless_broken(super().recent(caller, most)))
 
 
 async def test_an_outcome_that_the_store_did_not_take_is_written_when_it_can_be() -> None:

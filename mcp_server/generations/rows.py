@@ -37,7 +37,7 @@ def from_row(row: Mapping[str, Any]) -> Generation:
     """
     try:
         return Generation(**{name: _from_column(name, row[name]) for name in _NAMES})
-    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError("a row in it is damaged") from error
 
 
