@@ -7,6 +7,7 @@ import argparse
 import gc
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -104,6 +105,8 @@ def configure_logging(level: str) -> None:
 
 
 def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    # Until the server takes its signals over: it has begun nothing yet.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     # While the SDK's many models are imported, a garbage collection finds nothing and costs a tenth of the
     # start; what is there afterwards stays, so later collections need not look at it.
     gc.disable()

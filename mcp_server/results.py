@@ -111,7 +111,6 @@ def _record(generation: Generation, expired: Expired) -> dict[str, Any]:
         "created": generation.created.isoformat(timespec="seconds"),
         "prompt": _short(generation.prompt, 300),
         "emulated": generation.emulated,
-        "delivered": generation.delivered,
         "images": images,
     }
     if generation.status == "unknown":

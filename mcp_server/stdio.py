@@ -93,6 +93,6 @@ async def serve_stdio(settings: Settings) -> None:
                     async with stdio_server(stdin=cast("anyio.AsyncFile[str]", stdin)) as streams:
                         await server.run_over(*streams)
                 except* (BrokenPipeError, ConnectionResetError):
-                    await generations.abandon_all()
+                    await generations.abandon_all(unread=True)
                 tasks.cancel_scope.cancel()
             await generations.drain()

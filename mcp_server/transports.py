@@ -83,6 +83,7 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
         async def end() -> None:
             await ending.wait()
             await generations.drain()  # those who wait are still connected, and get their results
+            await server.answered(_GRACEFUL_SECONDS)
             web.handle_exit(signal.SIGTERM, None)  # by which the SDK's streams learn of it, too
 
         logger.info("listening on http://%s:%d%s", shown, port, path)

@@ -35,6 +35,11 @@ _POLL_SECONDS = 0.3
 _TURN_SECONDS = 1.0
 """Between two looks at a budget: others may have settled for less than they had reserved."""
 
+_SETTLE_SECONDS = 0.5
+"""How long after a result it is noted as delivered; what can't be written is known much sooner."""
+
+_TICK_SECONDS = 0.01
+
 Confirm = Callable[[int], Awaitable[None]]
 """Asks the person whether so many images may be billed. Raises what ends the call where they may not."""
 
@@ -73,6 +78,7 @@ class Calls:
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         tasks: anyio.abc.TaskGroup,
+        nobody_listens: bool = False,
     ) -> None:
         self._process = process
         self._ledger = ledger
@@ -85,7 +91,9 @@ class Calls:
         self._waiting: set[str] = set()
         self._marking = 0
         self._ending = False
-        self._nobody_listens = False
+        self._nobody_listens = nobody_listens
+        self._unread = False
+        self._settled = anyio.Event()
 
     @property
     def idle(self) -> bool:
@@ -106,6 +114,8 @@ class Calls:
         self._waiting.add(generation.id)
         made = failed = None
         try:
+            if self._nobody_listens:  # it was read with the last words of a host that has left
+                await self._ledger.update(generation.id, abandoned=True)
             generation, warnings = await self._outcome(generation)
             if generation.status == "succeeded":
                 made = await finish(generation, warnings)
@@ -211,22 +221,27 @@ class Calls:
         return generation, None
 
     def _mark_delivered(self, generation_id: str) -> None:
-        """Note that the result goes out, beside the call: it need not wait for that."""
+        """Note that the result went out, a little later: by then it is known whether it could be written."""
         if self._nobody_listens:
             return
 
         async def mark() -> None:
-            try:
-                await self._ledger.update(generation_id, delivered=True)
-            finally:
-                self._marking -= 1
+            with anyio.move_on_after(_SETTLE_SECONDS):
+                await self._settled.wait()
+            with anyio.CancelScope(shield=True):
+                await self._ledger.update(generation_id, abandoned=self._unread, delivered=not self._unread)
+            self._marking -= 1
 
         self._marking += 1
         self._tasks.start_soon(mark)
 
-    async def abandon_all(self) -> None:
-        """Abandon what calls wait for: their results may still go out, but nobody is known to read them."""
+    async def abandon_all(self, *, unread: bool) -> None:
+        """Abandon what calls wait for, and if `unread` also the results that went out just now.
+
+        Results may still go out, but nobody is known to read them.
+        """
         self._nobody_listens = True
+        self._unread = unread
         for generation_id in list(self._waiting):
             await self._ledger.update(generation_id, abandoned=True)
 
@@ -234,6 +249,9 @@ class Calls:
         """Begin nothing more; wait for what is under way, then give it up."""
         self._ending = True
         await self._requests.drain(seconds, hurry)
+        self._settled.set()
+        while self._marking:
+            await anyio.sleep(_TICK_SECONDS)
 
     async def keep_lease(self) -> None:
         """Renew this process's lease for as long as it has work."""

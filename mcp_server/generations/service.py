@@ -65,6 +65,7 @@ class Generations:
         self._calls: Calls | None = None
         self._starting = anyio.Lock()
         self._hurry = anyio.Event()
+        self._nobody_listens = False
         self._decoding = anyio.CapacityLimiter(1)
 
     async def __aenter__(self) -> Self:
@@ -96,10 +97,11 @@ class Generations:
         """End a drain now."""
         self._hurry.set()
 
-    async def abandon_all(self) -> None:
-        """Take it that no result will reach its caller any more."""
+    async def abandon_all(self, *, unread: bool = False) -> None:
+        """Take it that no result will reach its caller any more; `unread`: nor did the very last ones."""
+        self._nobody_listens = True
         if self._calls:
-            await self._calls.abandon_all()
+            await self._calls.abandon_all(unread=unread)
 
     @property
     def loopback_ok(self) -> bool:
@@ -262,6 +264,7 @@ class Generations:
             clock=self._clock,
             sleep=self._sleep,
             tasks=self._tasks,
+            nobody_listens=self._nobody_listens,
         )
         self._tasks.start_soon(calls.keep_lease)
         self._tasks.start_soon(self._keep_pruned)
