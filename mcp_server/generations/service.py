@@ -40,7 +40,8 @@ class Generations:
     """Makes generations. An async context manager: what it started ends with it.
 
     `remote` says that callers come over the network. `transport` replaces the network, `sleep` the waiting,
-    `clock` the time, `ledger` the one that the settings name; they are for tests.
+    `clock` the time, `ledger` the one that the settings name, in which this process is `process`; they are
+    for tests.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Generations:
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         ledger: "FallbackLedger | None" = None,
+        process: str | None = None,
     ) -> None:
         self.settings = settings
         self._remote = remote
@@ -59,7 +61,7 @@ class Generations:
         self._sleep = sleep
         self._clock = clock
         self._ledger = ledger
-        self._process = secrets.token_hex(8)
+        self._process = process or secrets.token_hex(8)
         self._exits = AsyncExitStack()
         self._client: SeedreamClient | None = None
         self._calls: Calls | None = None
