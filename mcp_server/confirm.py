@@ -71,8 +71,8 @@ class Confirmation:
         if said != "yes":
             raise BudgetExceeded(
                 f"The person was asked whether this call may make up to {most} images, and {said}",
-                f"do not repeat the call as it is. Ask the person what they want; up to {self._above} images are "
-                "made without asking",
+                "do not repeat the call as it is. Ask the person what they want; up to "
+                f"{self._above} images are made without asking",
             )
 
     def _answer_in(self, context: Context[Any, Any], question: str) -> str:

@@ -115,8 +115,8 @@ def _record(generation: Generation, expired: Expired) -> dict[str, Any]:
     }
     if generation.status == "unknown":
         record["note"] = (
-            f"No answer of the API is on record: up to {generation.most} images may have been made and billed. "
-            "The account's usage page can tell."
+            f"No answer of the API is on record: up to {generation.most} images may have been made and "
+            "billed. The account's usage page can tell."
         )
     elif generation.failure:
         record["note"] = f"[{generation.failure.code}] {generation.failure.problem}. Not billed."

@@ -59,10 +59,10 @@ class SeedreamServer(MCPServer[Any]):
         await self._lowlevel_server.run(read, write, self._lowlevel_server.create_initialization_options())
 
     async def answered(self, seconds: float, unless: anyio.Event | None = None) -> None:
-        """Wait until every request that was read is answered, at most so long, and not once `unless` is set."""
+        """Wait until every request that was read is answered, at most so long or until `unless`."""
         with anyio.move_on_after(seconds):
             await anyio.sleep(_SETTLE_SECONDS)  # what was read last is about to be taken up
-            while self._in_flight and not (unless and unless.is_set()):
+            while self._in_flight and not (unless and unless.is_set()):  # noqa: ASYNC110 - either may end it
                 await anyio.sleep(_SETTLE_SECONDS)
 
     async def _count(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

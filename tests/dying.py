@@ -101,7 +101,6 @@ async def one_call(variables: dict[str, str], prompt: str, fate: Fate | None) ->
             return {
                 "before": before.structured_content["generations"],
                 "result": result.structured_content,
-                "text": result.content[0].text,
             }
 
 
@@ -137,7 +136,9 @@ def main(url: str, folder: Path) -> None:
             sys.exit(f"the second call failed at point {last}")
         saved = [path.name for path in (here / "saved").iterdir()]
         point = {"prompt": prompt, "point": (here / "point").read_text(), "saved": saved}
-        print(json.dumps(point | json.loads((here / "result").read_text())), flush=True)
+        report = point | json.loads((here / "result").read_text())
+        sys.stdout.write(json.dumps(report) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

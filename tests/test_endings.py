@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def host(emulator: Emulator, store: Path, **variables: str) -> Iterator[Host]:
 
 async def at_work(emulator: Emulator, requests: int = 1) -> None:
     """Wait until the API has got so many requests."""
-    while emulator.app.store.requests < requests:
+    while emulator.app.store.requests < requests:  # noqa: ASYNC110 - another process is waited for
         await anyio.sleep(0.01)
 
 
@@ -91,7 +91,7 @@ async def rows(emulator: Emulator, store: Path) -> list[dict[str, Any]]:
         return list(result.structured_content["generations"])
 
 
-END = {
+END: dict[str, Callable[[Host], None]] = {
     "end of input": Host.close_stdin,
     "SIGTERM": lambda host: host.process.send_signal(signal.SIGTERM),
     "SIGINT": lambda host: host.process.send_signal(signal.SIGINT),

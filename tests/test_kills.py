@@ -1,4 +1,4 @@
-"""kill -9 at every point of a call: what the ledger knows afterwards, and what the next identical call does."""
+"""kill -9 at every point of a call: what the ledger knows then, and what the next identical call does."""
 
 import json
 import os

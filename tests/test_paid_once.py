@@ -10,7 +10,7 @@ import anyio
 import httpx
 import pytest
 from mcp import Client
-from mcp.types import ResourceTemplateReference
+from mcp.types import ResourceTemplateReference, TextResourceContents
 
 from mcp_server.generations import Generations
 from mcp_server.progress import making
@@ -273,6 +273,7 @@ async def test_the_recent_generations_are_a_resource_and_their_ids_complete() ->
         resources = (await client.list_resources()).resources
         assert [resource.uri for resource in resources] == ["seedream://generations"]
         (content,) = (await client.read_resource("seedream://generations")).contents
+        assert isinstance(content, TextResourceContents)
         recent = json.loads(content.text)
         template = {"type": "ref/resource", "uri": "seedream://generations/{id}/{n}"}
         ids = await complete(client, template, "id", made["generation_id"][:3])

@@ -10,13 +10,13 @@ import anyio
 import anyio.abc
 
 from mcp_server.errors import (
-    BudgetExceeded,
     Internal,
     OutcomeUnknown,
     SeedreamError,
     UpstreamUnavailable,
     revive,
 )
+from mcp_server.generations.budget import refuse
 from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.generation import Generation, Made
 from mcp_server.generations.identity import fingerprint
@@ -178,36 +178,18 @@ class Calls:
             await self._wait_for_room(begun, wanted, patience, phase)
 
     async def _wait_for_room(self, full: Full, wanted: Generation, patience: datetime, phase: Phase) -> None:
-        """Wait for the window of a minute to move on.
+        """Wait a little for the window of a minute to move on, or for others to settle for less.
 
         Raises:
-            BudgetExceeded: says when to come back.
+            BudgetExceeded: waiting is of no use, or lasted long enough; says when to come back.
         """
-        cap = self._terms.per_day if full.per_day else self._terms.per_minute
         now = self._clock()
-        seconds = max(1, round((full.until - now).total_seconds()))
-        many = "1 image" if wanted.most == 1 else f"up to {wanted.most} images"
-        if full.per_day:
-            raise BudgetExceeded(
-                f"{full.used} of the {cap} images of SEEDREAM_IMAGES_PER_DAY are made or reserved today, and "
-                f"this call may make {many}. The count starts anew at {full.until:%Y-%m-%d %H:%M} UTC, in "
-                f"{_duration(seconds)}",
-                f"{_smaller((cap or 0) - full.used, wanted)}wait until then; or a person may raise the cap",
-            )
-        if wanted.most > (cap or 0):
-            raise BudgetExceeded(
-                f"This call may make {many}, and SEEDREAM_IMAGES_PER_MINUTE is {cap}",
-                f"{_smaller(cap or 0, wanted)}make them in several calls; or a person may raise the cap",
-            )
-        if now >= patience:
-            raise BudgetExceeded(
-                f"{full.used} of the {cap} images of SEEDREAM_IMAGES_PER_MINUTE are made or reserved, and this "
-                f"call has waited for its turn as long as it may",
-                f"call again in {seconds} s; or a person may raise the cap",
-            )
+        if refusal := refuse(full, wanted, self._terms, now, waited=now >= patience):
+            raise refusal
+        cap = self._terms.per_minute
         phase.enter("room", lambda waited: f"Waiting under the cap of {cap} images a minute, {waited:.0f} s")
         left = (min(full.until, patience) - now).total_seconds()
-        await self._sleep(min(max(left, 0.05), _TURN_SECONDS))
+        await self._sleep(min(max(left, _TICK_SECONDS), _TURN_SECONDS))
 
     async def _outcome(self, generation: Generation) -> tuple[Generation, list[str] | None]:
         """The generation once it is over, and warnings of its saving; None where it was made elsewhere."""
@@ -250,7 +232,7 @@ class Calls:
         self._ending = True
         await self._requests.drain(seconds, hurry)
         self._settled.set()
-        while self._marking:
+        while self._marking:  # noqa: ASYNC110 - a moment, at the end of the process
             await anyio.sleep(_TICK_SECONDS)
 
     async def keep_lease(self) -> None:
@@ -288,19 +270,10 @@ def _error(generation: Generation) -> SeedreamError:
         return revive(failure.code, failure.problem, failure.remedy, failure.who)
     return OutcomeUnknown(
         "The server process that sent the request has ended, and its outcome is not known",
-        "tell the person that it may have been billed. If they want it all the same, call again: that makes a "
-        "new request",
+        "tell the person that it may have been billed. If they want it all the same, call again: that makes "
+        "a new request",
     )
 
 
 def _over(generation: Generation) -> bool:
     return generation.status != "pending" and generation.pictures is not None
-
-
-def _smaller(room: int, wanted: Generation) -> str:
-    return f"set max_images to at most {room}, or " if 0 < room < wanted.most else ""
-
-
-def _duration(seconds: int) -> str:
-    minutes = -(-seconds // 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

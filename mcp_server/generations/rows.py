@@ -1,7 +1,7 @@
 """Generations as rows: text, numbers and None by column, which any store can hold."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,23 +62,19 @@ def _to_column(name: str, value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_TIMES, moment),
+    **dict.fromkeys(_FLAGS, bool),
+    "requested": json.loads,
+    "urls": lambda text: tuple(json.loads(text)),
+    "failure": lambda text: Failure(**json.loads(text)),
+    "pictures": lambda text: {int(number): _picture(**facts) for number, facts in json.loads(text).items()},
+}
+
+
 def _from_column(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if name in _TIMES:
-        return moment(value)
-    if name in _FLAGS:
-        return bool(value)
-    if name not in _AS_JSON:
-        return value
-    value = json.loads(value)
-    if name == "urls":
-        return tuple(value)
-    if name == "failure":
-        return Failure(**value)
-    if name == "pictures":
-        return {int(number): _picture(**picture) for number, picture in value.items()}
-    return value
+    read = _READ.get(name)
+    return value if value is None or read is None else read(value)
 
 
 def _picture(saved_path: str | None, **facts: Any) -> Picture:

@@ -11,39 +11,9 @@ from anyio import CapacityLimiter, to_thread
 
 from mcp_server.generations import rows
 from mcp_server.generations.generation import Generation
-from mcp_server.generations.ledger import (
-    LEASE,
-    MINUTE,
-    RECENT_TIMES,
-    Begun,
-    Changes,
-    Full,
-    LedgerError,
-    Terms,
-    day_of,
-    full,
-    usual,
-)
+from mcp_server.generations.ledger import Begun, Changes, Full, LedgerError, Terms
 from mcp_server.generations.processes import Processes
-
-MIGRATIONS = (
-    """
-    CREATE TABLE generations (
-        id TEXT PRIMARY KEY, caller TEXT NOT NULL, fingerprint TEXT NOT NULL,
-        owner TEXT NOT NULL, waiter TEXT NOT NULL, model TEXT NOT NULL, prompt TEXT NOT NULL,
-        requested TEXT NOT NULL, emulated INTEGER NOT NULL, most INTEGER NOT NULL, created REAL NOT NULL,
-        status TEXT NOT NULL, ended REAL, counted INTEGER NOT NULL, urls TEXT NOT NULL,
-        unusable INTEGER NOT NULL, works_until REAL NOT NULL, pictures TEXT, failure TEXT,
-        abandoned INTEGER NOT NULL, delivered INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE INDEX by_time ON generations (caller, created);
-    CREATE INDEX by_request ON generations (caller, fingerprint, created);
-    CREATE INDEX by_owner ON generations (owner) WHERE status = 'pending';
-    CREATE INDEX by_waiter ON generations (waiter) WHERE delivered = 0;
-    CREATE TABLE leases (process TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
-    """,
-)
-"""What brings a file from each version of its schema to the next; `PRAGMA user_version` counts them."""
+from mcp_server.generations.statements import MIGRATIONS, begin, bury, renew
 
 APPLICATION_ID = 0x5EED4EA
 """Marks a file as this program's own."""
@@ -79,7 +49,7 @@ class SqliteLedger:
 
     async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
         """See `Ledger.begin`."""
-        return await self._run(partial(_begin, wanted=wanted, terms=terms), sweep=True)
+        return await self._run(partial(begin, wanted=wanted, terms=terms), sweep=True)
 
     async def update(self, generation_id: str, **changes: Unpack[Changes]) -> None:
         """See `Ledger.update`."""
@@ -89,7 +59,7 @@ class SqliteLedger:
 
     async def renew(self, process: str, until: datetime) -> None:
         """See `Ledger.renew`."""
-        await self._run(lambda file: _renew(file, process, until))
+        await self._run(lambda file: renew(file, process, until))
 
     async def get(self, caller: str, generation_id: str) -> Generation | None:
         """See `Ledger.get`."""
@@ -175,66 +145,11 @@ class SqliteLedger:
 
     def _sweep(self, file: sqlite3.Connection) -> None:
         """What the end of processes means for their rows."""
-        now = self._clock().timestamp()
+        now = self._clock()
         for process, until in file.execute("SELECT process, until FROM leases").fetchall():
-            if until <= now or self._processes.is_dead(process):
-                for text in _AFTER_THE_END:
-                    file.execute(text, {"process": process, "now": now})
+            if until <= now.timestamp() or self._processes.is_dead(process):
+                bury(file, process, now)
                 self._processes.forget(process)
-
-
-_AFTER_THE_END = (
-    "UPDATE generations SET abandoned = 1 "
-    "WHERE waiter = :process AND delivered = 0 AND status IN ('pending', 'succeeded')",
-    "UPDATE generations SET pictures = '{}' WHERE owner = :process AND pictures IS NULL",
-    "UPDATE generations SET status = 'unknown', ended = :now WHERE owner = :process AND status = 'pending'",
-    "DELETE FROM leases WHERE process = :process",
-)
-_IDENTICAL = "FROM generations WHERE caller = :caller AND fingerprint = :fingerprint"
-
-
-def _begin(file: sqlite3.Connection, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
-    values = rows.to_row(wanted)
-    _renew(file, wanted.owner, wanted.created + LEASE)
-    times = file.execute(
-        "SELECT ended - created FROM generations WHERE caller = :caller AND model = :model AND most = :most "
-        f"AND emulated = :emulated AND status = 'succeeded' ORDER BY created DESC LIMIT {RECENT_TIMES}",
-        values,
-    )
-    usual_seconds = usual([seconds for (seconds,) in times])
-    abandoned = file.execute(
-        f"SELECT * {_IDENTICAL} AND abandoned AND (status = 'pending' OR (status = 'succeeded' "
-        "AND works_until > :created AND (NOT emulated OR owner = :owner))) ORDER BY created DESC LIMIT 1",
-        values,
-    ).fetchone()
-    if abandoned:
-        text = "UPDATE generations SET abandoned = 0, delivered = 0, waiter = ? WHERE id = ? RETURNING *"
-        claimed = file.execute(text, (wanted.waiter, abandoned["id"])).fetchone()
-        return Begun(rows.from_row(claimed), claimed=True, usual_seconds=usual_seconds)
-    if terms is None:
-        return None
-    counts = file.execute(
-        "SELECT created, counted FROM generations "
-        "WHERE caller = :caller AND emulated = :emulated AND created > :since ORDER BY created",
-        values | {"since": (day_of(wanted.created) - MINUTE).timestamp()},
-    )
-    if no_room := full([(rows.moment(when), count) for when, count in counts], wanted, terms):
-        return no_room
-    in_doubt = file.execute(
-        f"SELECT * {_IDENTICAL} AND status = 'unknown' AND created > COALESCE((SELECT MAX(created) "
-        f"{_IDENTICAL} AND status = 'succeeded'), 0) ORDER BY created DESC",
-        values,
-    ).fetchall()
-    file.execute(
-        f"INSERT INTO generations ({', '.join(values)}) VALUES ({', '.join(f':{name}' for name in values)})",  # noqa: S608
-        values,
-    )
-    return Begun(wanted, in_doubt=tuple(map(rows.from_row, in_doubt)), usual_seconds=usual_seconds)
-
-
-def _renew(file: sqlite3.Connection, process: str, until: datetime) -> None:
-    text = "INSERT INTO leases VALUES (?, ?) ON CONFLICT (process) DO UPDATE SET until = excluded.until"
-    file.execute(text, (process, until.timestamp()))
 
 
 class _transaction:  # noqa: N801 - used as a function; a generator would cost more than the work

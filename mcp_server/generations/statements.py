@@ -1,0 +1,105 @@
+"""The longer statements of the SQLite ledger: its schema, `begin`, the end of a process."""
+
+import sqlite3
+from dataclasses import replace
+from datetime import datetime
+
+from mcp_server.generations import rows
+from mcp_server.generations.generation import Generation
+from mcp_server.generations.ledger import (
+    LEASE,
+    MINUTE,
+    RECENT_TIMES,
+    Begun,
+    Full,
+    Terms,
+    day_of,
+    full,
+    usual,
+)
+
+MIGRATIONS = (
+    """
+    CREATE TABLE generations (
+        id TEXT PRIMARY KEY, caller TEXT NOT NULL, fingerprint TEXT NOT NULL,
+        owner TEXT NOT NULL, waiter TEXT NOT NULL, model TEXT NOT NULL, prompt TEXT NOT NULL,
+        requested TEXT NOT NULL, emulated INTEGER NOT NULL, most INTEGER NOT NULL, created REAL NOT NULL,
+        status TEXT NOT NULL, ended REAL, counted INTEGER NOT NULL, urls TEXT NOT NULL,
+        unusable INTEGER NOT NULL, works_until REAL NOT NULL, pictures TEXT, failure TEXT,
+        abandoned INTEGER NOT NULL, delivered INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX by_time ON generations (caller, created);
+    CREATE INDEX by_request ON generations (caller, fingerprint, created);
+    CREATE INDEX by_owner ON generations (owner) WHERE status = 'pending';
+    CREATE INDEX by_waiter ON generations (waiter) WHERE delivered = 0;
+    CREATE TABLE leases (process TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+    """,
+)
+"""What brings a file from each version of its schema to the next; `PRAGMA user_version` counts them."""
+
+_AFTER_THE_END = (
+    # What it had made and nobody got is free.
+    """
+    UPDATE generations SET abandoned = 1
+    WHERE waiter = :process AND NOT delivered AND status IN ('pending', 'succeeded')
+    """,
+    "UPDATE generations SET pictures = '{}' WHERE owner = :process AND pictures IS NULL",
+    "UPDATE generations SET status = 'unknown', ended = :now WHERE owner = :process AND status = 'pending'",
+    "DELETE FROM leases WHERE process = :process",
+)
+_IDENTICAL = "FROM generations WHERE caller = :caller AND fingerprint = :fingerprint"
+
+
+def begin(file: sqlite3.Connection, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+    """See `Ledger.begin`."""
+    values = rows.to_row(wanted)
+    renew(file, wanted.owner, wanted.created + LEASE)
+    times = file.execute(
+        "SELECT ended - created FROM generations WHERE caller = :caller AND model = :model AND most = :most "
+        "AND emulated = :emulated AND status = 'succeeded' ORDER BY created DESC LIMIT :times",
+        values | {"times": RECENT_TIMES},
+    )
+    usual_seconds = usual([seconds for (seconds,) in times])
+    abandoned = file.execute(
+        f"SELECT * {_IDENTICAL} AND abandoned AND (status = 'pending' OR (status = 'succeeded' "
+        "AND works_until > :created AND (NOT emulated OR owner = :owner))) ORDER BY created DESC LIMIT 1",
+        values,
+    ).fetchone()
+    if abandoned:
+        file.execute(
+            "UPDATE generations SET abandoned = 0, delivered = 0, waiter = ? WHERE id = ?",
+            (wanted.waiter, abandoned["id"]),
+        )
+        claimed = replace(rows.from_row(abandoned), abandoned=False, delivered=False, waiter=wanted.waiter)
+        return Begun(claimed, claimed=True, usual_seconds=usual_seconds)
+    if terms is None:
+        return None
+    counts = file.execute(
+        "SELECT created, counted FROM generations "
+        "WHERE caller = :caller AND emulated = :emulated AND created > :since ORDER BY created",
+        values | {"since": (day_of(wanted.created) - MINUTE).timestamp()},
+    )
+    if no_room := full([(rows.moment(when), count) for when, count in counts], wanted, terms):
+        return no_room
+    in_doubt = file.execute(
+        f"SELECT * {_IDENTICAL} AND status = 'unknown' AND created > COALESCE((SELECT MAX(created) "
+        f"{_IDENTICAL} AND status = 'succeeded'), 0) ORDER BY created DESC",
+        values,
+    ).fetchall()
+    file.execute(
+        f"INSERT INTO generations ({', '.join(values)}) VALUES ({', '.join(f':{name}' for name in values)})",  # noqa: S608
+        values,
+    )
+    return Begun(wanted, in_doubt=tuple(map(rows.from_row, in_doubt)), usual_seconds=usual_seconds)
+
+
+def renew(file: sqlite3.Connection, process: str, until: datetime) -> None:
+    """See `Ledger.renew`."""
+    text = "INSERT INTO leases VALUES (?, ?) ON CONFLICT (process) DO UPDATE SET until = excluded.until"
+    file.execute(text, (process, until.timestamp()))
+
+
+def bury(file: sqlite3.Connection, process: str, now: datetime) -> None:
+    """What the end of a process means for its rows."""
+    for text in _AFTER_THE_END:
+        file.execute(text, {"process": process, "now": now.timestamp()})
