@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench format readme pins clean
+.PHONY: demo test check bench soak format readme pins clean
 .DEFAULT_GOAL := test
 
 # The pins and this package (editable). No build isolation: the build backend is pinned too.
@@ -32,6 +32,12 @@ check: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.ledger
+
+# The randomized histories of tests/histories.py, for longer than the tests have time for.
+SECONDS ?= 600
+soak: .venv/installed
+	$(BIN)/python -m tests.histories --seconds $(SECONDS)
 
 format: .venv/installed
 	$(BIN)/ruff format .

@@ -9,6 +9,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import AsyncExitStack
 from typing import Any
@@ -59,7 +60,12 @@ def _start_up() -> None:
 
 
 def _parameters(arguments: list[str], url: str) -> StdioServerParameters:
-    environment = {"NOVITA_BASE_URL": url, "NOVITA_API_KEY": "bench", "SEEDREAM_MAX_CONCURRENCY": "128"}
+    environment = {
+        "NOVITA_BASE_URL": url,
+        "NOVITA_API_KEY": "bench",
+        "SEEDREAM_MAX_CONCURRENCY": "128",
+        "SEEDREAM_STORE_URL": f"sqlite://{tempfile.mkdtemp()}/ledger.db",
+    }
     return StdioServerParameters(command=sys.executable, args=arguments, env=environment)
 
 

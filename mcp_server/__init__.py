@@ -3,13 +3,14 @@
 The way of the data, top to bottom; a lower layer never imports an upper one:
 
     MCP request
-      -> transports    stdio, Streamable HTTP, SSE
-      -> server        the tools; every failure becomes a readable tool error here
+      -> stdio, or transports: Streamable HTTP and SSE
+      -> server        tools, resources, completions; a failure becomes a readable tool error here
+      -> tools         a call, step by step
       -> schemas       what tools/list publishes
       -> request       the arguments, checked against the documented limits (limits, sizes);
                        what is wrong with them in our words (explain)
       -> references    reference images: URLs, files and data: URIs, checked, made fit, streamed
-      -> generations   one upstream request for each call: concurrency, counts, the emulator
+      -> generations   the ledger, caps, claims; requests that outlive their calls; the emulator
       -> client        one POST, retry policy, the upstream's errors in our terms
       -> HTTP
       -> pictures      the pictures made: saved, previewed, read as resources
@@ -17,8 +18,9 @@ The way of the data, top to bottom; a lower layer never imports an upper one:
       -> MCP result
 
 Beside it: `settings` (the environment), `errors` (everything that can go wrong), `progress`
-(heartbeats while a call waits), `cli`, `demo`, and `emulator`, a stand-in
-for the upstream that keeps the documented limits as data of its own.
+(heartbeats while a call waits), `confirm` (asking the person), `disconnect` and `endings` (hosts that
+leave), `web` and `sockets` (under the HTTP servers), `cli`, `demo`, and `emulator`, a stand-in for the
+upstream that keeps the documented limits as data of its own.
 """
 
 __version__ = "0.1.0"

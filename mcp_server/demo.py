@@ -39,7 +39,7 @@ async def _demo(target: Path, latency: float) -> int:
             server = StdioServerParameters(
                 command=sys.executable,
                 args=["-m", "mcp_server"],
-                env={"NOVITA_BASE_URL": url, "NOVITA_API_KEY": "demo"},
+                env={"NOVITA_BASE_URL": url, "NOVITA_API_KEY": "demo", "SEEDREAM_STORE_URL": "memory://"},
             )
             client = await stack.enter_async_context(Client(server))
             tools = (await client.list_tools()).tools

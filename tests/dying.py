@@ -89,7 +89,7 @@ async def one_call(variables: dict[str, str], prompt: str, fate: Fate | None) ->
         store = SqliteLedger(Path(variables["SEEDREAM_STORE_URL"].removeprefix("sqlite://")), process)
         options = {
             "transport": DyingTransport(fate),
-            "ledger": FallbackLedger(DyingLedger(store, fate), "x"),  # type: ignore[arg-type]  # by __getattr__
+            "ledger": FallbackLedger(DyingLedger(store, fate), "x"),
             "process": process,
         }
     async with Generations(settings, **options) as service:

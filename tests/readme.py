@@ -32,7 +32,7 @@ def tools() -> str:
         lines.append(f"| {shown} | {kind} | {default} | {_cell(meaning)} |")
     limit = list_input_schema()["properties"]["limit"]
     lines += ["", f"`list_images` lists what was made lately, for free. `limit`: {limit['description']}"]
-    lines[-1] += f" Default {limit['default']}. For now it knows what this server process has made."
+    lines[-1] += f" Default {limit['default']}."
     return "\n".join(lines)
 
 

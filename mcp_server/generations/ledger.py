@@ -114,16 +114,15 @@ def day_of(now: datetime) -> datetime:
     return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def full(counts: list[tuple[datetime, int]], wanted: Generation, terms: Terms) -> Full | None:
+def full(today: int, window: list[tuple[datetime, int]], wanted: Generation, terms: Terms) -> Full | None:
     """Whether the budgets have no room for `wanted`.
 
-    `counts` are the times and images of the caller's rows of the day and of the last minute, oldest first.
+    `today` are the images of the caller's rows of the day, `window` the times and images of those of the last
+    minute, oldest first; each with what is reserved.
     """
     now = wanted.created
-    today = [count for created, count in counts if created >= day_of(now)]
-    if terms.per_day is not None and sum(today) + wanted.most > terms.per_day:
-        return Full(per_day=True, used=sum(today), until=day_of(now) + timedelta(days=1))
-    window = [(created, count) for created, count in counts if created > now - MINUTE]
+    if terms.per_day is not None and today + wanted.most > terms.per_day:
+        return Full(per_day=True, used=today, until=day_of(now) + timedelta(days=1))
     used = left = sum(count for _, count in window)
     if terms.per_minute is None or used + wanted.most <= terms.per_minute:
         return None

@@ -42,12 +42,10 @@ class MemoryLedger:
                 return Begun(claimed, claimed=True, usual_seconds=self._usual(wanted))
         if terms is None:
             return None
-        counts = [
-            (row.created, row.counted)
-            for row in self._of(wanted.caller)
-            if row.emulated == wanted.emulated and row.created > day_of(wanted.created) - MINUTE
-        ]
-        if no_room := full(counts[::-1], wanted, terms):
+        alike = [row for row in self._of(wanted.caller) if row.emulated == wanted.emulated][::-1]
+        today = sum(row.counted for row in alike if row.created >= day_of(wanted.created))
+        window = [(row.created, row.counted) for row in alike if row.created > wanted.created - MINUTE]
+        if no_room := full(today, window, wanted, terms):
             return no_room
         doubted = []
         for row in identical:

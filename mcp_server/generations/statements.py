@@ -1,8 +1,10 @@
 """The longer statements of the SQLite ledger: its schema, `begin`, the end of a process."""
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from mcp_server.generations import rows
 from mcp_server.generations.generation import Generation
@@ -74,12 +76,7 @@ def begin(file: sqlite3.Connection, wanted: Generation, terms: Terms | None) -> 
         return Begun(claimed, claimed=True, usual_seconds=usual_seconds)
     if terms is None:
         return None
-    counts = file.execute(
-        "SELECT created, counted FROM generations "
-        "WHERE caller = :caller AND emulated = :emulated AND created > :since ORDER BY created",
-        values | {"since": (day_of(wanted.created) - MINUTE).timestamp()},
-    )
-    if no_room := full([(rows.moment(when), count) for when, count in counts], wanted, terms):
+    if (terms.per_minute or terms.per_day) and (no_room := _full(file, wanted, terms, values)):
         return no_room
     in_doubt = file.execute(
         f"SELECT * {_IDENTICAL} AND status = 'unknown' AND created > COALESCE((SELECT MAX(created) "
@@ -91,6 +88,25 @@ def begin(file: sqlite3.Connection, wanted: Generation, terms: Terms | None) -> 
         values,
     )
     return Begun(wanted, in_doubt=tuple(map(rows.from_row, in_doubt)), usual_seconds=usual_seconds)
+
+
+def _full(
+    file: sqlite3.Connection, wanted: Generation, terms: Terms, values: Mapping[str, Any]
+) -> Full | None:
+    alike = "FROM generations WHERE caller = :caller AND emulated = :emulated AND created"
+    since = {"day": day_of(wanted.created).timestamp(), "minute": (wanted.created - MINUTE).timestamp()}
+    today, used = file.execute(
+        f"SELECT (SELECT COALESCE(SUM(counted), 0) {alike} >= :day), "
+        f"(SELECT COALESCE(SUM(counted), 0) {alike} > :minute)",
+        {**values, **since},
+    ).fetchone()
+    window: list[tuple[datetime, int]] = []
+    if terms.per_minute is not None and used + wanted.most > terms.per_minute:
+        found = file.execute(
+            f"SELECT created, counted {alike} > :minute ORDER BY created", {**values, **since}
+        )
+        window = [(rows.moment(created), counted) for created, counted in found]
+    return full(today, window, wanted, terms)
 
 
 def renew(file: sqlite3.Connection, process: str, until: datetime) -> None:
