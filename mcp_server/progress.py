@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 BEAT_SECONDS = 3.0
 """Between two heartbeats; hosts are promised at most 5 s."""
@@ -16,14 +16,21 @@ class Phase:
     """What a call is waiting for at the moment, in words."""
 
     def __init__(self) -> None:
-        self._name = ""
-        self.enter("checking", lambda waited: f"Checking, {waited:.0f} s")
+        self._changed = asyncio.Event()
+        self._name, self._since = "checking", time.monotonic()
+        self._tell: Callable[[float], str] = lambda waited: f"Checking, {waited:.0f} s"
 
     def enter(self, name: str, tell: Callable[[float], str]) -> None:
         """Be in the phase `name`; `tell` gives the message after so many seconds of it."""
         if name != self._name:
             self._name, self._since = name, time.monotonic()
+            self._changed.set()
         self._tell = tell
+
+    async def changed(self) -> None:
+        """Wait for a phase that this has not waited for before."""
+        await self._changed.wait()
+        self._changed.clear()
 
     def text(self) -> str:
         """The message of now."""
@@ -48,7 +55,7 @@ def making(most: int, usual_seconds: float | None) -> Callable[[float], str]:
 
 @asynccontextmanager
 async def heartbeat(report: Report, phase: Phase, interval: float) -> AsyncIterator[None]:
-    """Report progress at once and every `interval` seconds until the block ends.
+    """Report progress at once, in each new phase and every `interval` seconds, until the block ends.
 
     The progress is the seconds waited, so it always rises; there is no total, since nobody knows it.
     """
@@ -56,9 +63,12 @@ async def heartbeat(report: Report, phase: Phase, interval: float) -> AsyncItera
     started = loop.time()
 
     async def beat() -> None:
+        progress = 0.0
         while True:
-            await report(round(loop.time() - started, 3), None, phase.text())
-            await asyncio.sleep(interval)
+            await report(progress, None, phase.text())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(phase.changed(), interval)
+            progress = max(round(loop.time() - started, 3), progress + 0.001)
 
     # A task rather than a task group: what the block raises must come out as it is, and a reader that
     # holds up the reports must not hold up the call.
