@@ -138,9 +138,13 @@ def _lines(generation: Generation, record: dict[str, Any]) -> list[str]:
     return lines
 
 
-def failure(error: SeedreamError) -> CallToolResult:
-    """The result of a call that failed: one block of text that the model can act on."""
-    return CallToolResult(content=[TextContent(type="text", text=error.text())], is_error=True)
+def failure(error: SeedreamError, trouble: str | None = None) -> CallToolResult:
+    """The result of a call that failed: one block of text that the model can act on.
+
+    `trouble` is what else every result has to say.
+    """
+    text = "\n".join([error.text(), *([f"Warning: {trouble}"] if trouble else [])])
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
 def _text(made: Made, warnings: Sequence[str]) -> list[str]:

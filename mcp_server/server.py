@@ -111,13 +111,13 @@ class SeedreamServer(MCPServer[Any]):
         service = self._generations
         if str(uri) == results.RECENT:
             recent = await service.ledger.recent(service.caller, LONGEST_LIST)
-            text = results.recent(recent, service.expired)
+            text = results.recent(recent, service.album.expired)
             return [ReadResourceContents(content=text, mime_type="application/json")]
         match = _RESOURCE.fullmatch(str(uri))
         if match is None:
             return await super().read_resource(uri, context)
         try:
-            data, mime_type = await service.read_picture(
+            data, mime_type = await service.album.read(
                 service.caller, match["id"], int(match["n"]), full=bool(match["full"])
             )
         except LookupError as error:

@@ -86,7 +86,7 @@ class Tools:
     async def _list(self, *, arguments: ListArguments) -> CallToolResult:
         service = self._generations
         recent = await service.ledger.recent(service.caller, arguments.limit)
-        return results.listing(recent, service.expired, service.ledger.trouble)
+        return results.listing(recent, service.album.expired, service.ledger.trouble)
 
     async def _call(
         self, *, arguments: GenerateArguments, context: Context[Any, Any]
@@ -98,7 +98,7 @@ class Tools:
             return ask.result
         except SeedreamError as error:
             logger.info("call failed: %s", error.code)
-            return results.failure(error)
+            return results.failure(error, self._generations.trouble)
 
     async def _make(self, arguments: GenerateArguments, context: Context[Any, Any]) -> CallToolResult:
         service, phase = self._generations, Phase()

@@ -7,10 +7,8 @@ limit on requests at once; the embedded emulator where it is asked for.
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -20,8 +18,8 @@ import anyio.abc
 from anyio import to_thread
 
 from mcp_server.errors import NotConfigured
-from mcp_server.generations.generation import Generation, Made, Picture
-from mcp_server.generations.ledger import Terms, day_of
+from mcp_server.generations.generation import Made
+from mcp_server.generations.ledger import Terms
 from mcp_server.progress import Phase
 from mcp_server.references import References, Rules
 from mcp_server.settings import Settings, is_loopback
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     import httpx
 
     from mcp_server.client import SeedreamClient
+    from mcp_server.generations.album import Album
     from mcp_server.generations.call import Calls, Confirm
     from mcp_server.generations.fallback import FallbackLedger
 
@@ -65,6 +64,7 @@ class Generations:
         self._exits = AsyncExitStack()
         self._client: SeedreamClient | None = None
         self._calls: Calls | None = None
+        self._album: Album | None = None
         self._starting = anyio.Lock()
         self._hurry = anyio.Event()
         self._nobody_listens = False
@@ -124,6 +124,11 @@ class Generations:
             self._ledger = open_ledger(self.settings.store_url, self._process, self._clock)
         return self._ledger
 
+    @property
+    def trouble(self) -> str | None:
+        """What each result must say of the ledger, while it can't be used."""
+        return self._ledger.trouble if self._ledger else None
+
     def rules(self, caller: str) -> Rules:
         """What reference images may be in this process, for this caller."""
         folders = self.settings.input_dirs
@@ -133,7 +138,7 @@ class Generations:
             folders=() if folders is None and self._remote else folders,
             fit=self.settings.fit_references,
             one_at_a_time=self._decoding,
-            saved_instead_of=partial(self._saved_instead_of, caller),
+            saved_instead_of=lambda url: self.album.saved_instead_of(caller, url),
         )
 
     async def check_ready(self) -> None:
@@ -177,86 +182,32 @@ class Generations:
         settings, path = self.settings, self.settings.limits.path
         endpoint = f"{'emulator:' if settings.emulator else settings.base_url}{path}"
         order = Order(caller, endpoint, settings.model, body, references, emulated=settings.emulator)
-        finish = partial(self._finish, preview=preview)
+        finish = partial(self.album.finish, preview=preview)
         calls = self._calls or self._start_calls()
         return await calls.make(order, partial(client.generate, path), phase or Phase(), confirm, finish)
 
-    async def recent(self, caller: str, most: int) -> list[Generation]:
-        """The caller's newest generations, newest first."""
-        return await self.ledger.recent(caller, most)
+    @property
+    def album(self) -> "Album":
+        """The pictures of the generations on record."""
+        if self._album is None:
+            from mcp_server.generations.album import Album
 
-    async def read_picture(
-        self, caller: str, generation_id: str, number: int, *, full: bool
-    ) -> tuple[bytes, str]:
-        """The bytes and type of a picture of the caller's: its saved file, else its live link.
-
-        Raises:
-            LookupError: there is no such picture, or it can't be had any more; says why.
-        """
-        generation = await self.ledger.get(caller, generation_id)
-        if generation is None or not 1 <= number <= len(generation.urls):
-            raise LookupError("There is no such picture in the record of generations")
-        from mcp_server.pictures.read import read_picture
-
-        return await read_picture(
-            generation, number, full=full, loopback_ok=self.loopback_ok, transport=self._transport
-        )
-
-    async def _saved_instead_of(self, caller: str, url: str) -> Path | None:
-        """The saved file of a picture whose link has expired; None for any other URL."""
-        generation = await self.ledger.with_link(caller, url)
-        if generation is None:
-            return None
-        number = generation.urls.index(url) + 1
-        picture = (generation.pictures or {}).get(number)
-        return picture.saved_path if picture and self.expired(generation, number) else None
-
-    def expired(self, generation: Generation, number: int) -> bool:
-        """Whether the link to picture `number` works no more: that of an embedded emulator ends with it."""
-        ended = generation.emulated and generation.owner != self._process
-        return ended or generation.expires(number) <= self._clock()
-
-    async def _finish(self, generation: Generation, warnings: list[str] | None, *, preview: bool) -> Made:
-        """What a call gets: pictures saved by now, thumbnails where asked for, today's count."""
-        folder = self.settings.save_dir
-        if warnings is None:  # made by another process, which may have ended before all was saved
-            generation, warnings = await self._save(generation) if folder else (generation, [])
-        previews: Mapping[int, bytes] = {}
-        if preview:
-            from mcp_server.pictures import Plan, collect  # Pillow and httpx: only where asked for
-
-            plan = Plan(None, preview=True, loopback_ok=self.loopback_ok, saved_only=folder is not None)
-            collected = await collect(generation, plan, transport=self._transport)
-            previews, warnings = collected.previews, [*warnings, *collected.warnings]
-            generation = await self._with_pictures(generation, collected.pictures)
-        today = await self.ledger.images_since(
-            generation.caller, day_of(self._clock()), emulated=generation.emulated
-        )
-        trouble = [self.ledger.trouble] if self.ledger.trouble else []
-        return Made(generation, today, warnings=[*trouble, *warnings], previews=previews)
-
-    async def _save(self, generation: Generation) -> tuple[Generation, list[str]]:
-        """Save every picture; the generation with what is known of them, and warnings."""
-        from mcp_server.pictures import Plan, collect
-
-        plan = Plan(self.settings.save_dir, preview=False, loopback_ok=self.loopback_ok)
-        collected = await collect(generation, plan, transport=self._transport)
-        return await self._with_pictures(generation, collected.pictures), collected.warnings
-
-    async def _with_pictures(self, generation: Generation, pictures: Mapping[int, Picture]) -> Generation:
-        known = {**(generation.pictures or {}), **pictures}
-        if known != generation.pictures:
-            generation = replace(generation, pictures=known)
-            with anyio.CancelScope(shield=True):
-                await self.ledger.update(generation.id, pictures=known)
-        return generation
+            self._album = Album(
+                self.ledger,
+                self._process,
+                self.settings.save_dir,
+                clock=self._clock,
+                transport=self._transport,
+                loopback_ok=self.loopback_ok,
+            )
+        return self._album
 
     def _start_calls(self) -> "Calls":
         from mcp_server.generations.call import Calls
         from mcp_server.generations.requests import Requests
 
         settings, ledger = self.settings, self.ledger
-        save = self._save if settings.save_dir else None
+        save = self.album.save if settings.save_dir else None
         self._calls = calls = Calls(
             self._process,
             ledger,
