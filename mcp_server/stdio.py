@@ -52,7 +52,7 @@ class Stdin:
         await self._end.wait()
 
     def _feed(self, data: bytes) -> None:
-        if not self._end.is_set():
+        if not self._end.is_set():  # pragma: no branch - a host may write on to a process that ends
             self._lines.feed_data(data) if data else self._lines.feed_eof()
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,6 +1,7 @@
 """How a server process ends: what was begun is recorded, exit code 0, no hang, no traceback."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -201,6 +202,23 @@ async def test_a_host_that_leaves_its_pipe_full_does_not_hold_the_process(
         await anyio.sleep(0.3)
         one.process.send_signal(signal.SIGTERM)
         assert await to_thread.run_sync(one.process.wait, 30) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="opens a folder")
+def test_a_stdin_that_cannot_be_read_is_one_that_has_ended(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "mcp_server"],
+            stdin=folder,
+            capture_output=True,
+            env=child_environment(),
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 async def test_a_script_that_pipes_its_calls_gets_its_answers(emulator: Emulator, tmp_path: Path) -> None:

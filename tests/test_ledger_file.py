@@ -281,6 +281,35 @@ async def test_what_is_under_way_when_the_store_breaks_is_joined_and_not_made_tw
     assert set(store.rows) == {row.id}
 
 
+async def test_while_the_store_is_broken_memory_serves_by_itself() -> None:
+    clock = Clock()
+    store = Failing(clock)
+    ledger = FallbackLedger(store, "x", clock)
+    stored, row = a_generation(created=NOON, fingerprint="g"), a_generation(created=NOON)
+    await begin(ledger, stored)
+    await ledger.update(stored.id, status="failed", delivered=True, pictures={})
+    await begin(ledger, row)
+    store.broken = True
+    await ledger.update(row.id, abandoned=True)
+    assert (await begin(ledger, a_generation(created=NOON))).claimed
+    await ledger.update(row.id, status="failed", counted=0, delivered=True)
+    store.broken = False
+    assert await ledger.get("local", stored.id) is None  # not yet: it is left alone for a while
+    clock.now += RETRY + timedelta(seconds=1)
+    found = await ledger.get("local", stored.id)
+    assert found is not None
+    assert found.status == "failed"
+    ledger._memory.rows.clear()
+    await ledger.close()
+    assert store.rows[row.id].status == "pending"
+
+
+async def test_memory_forgets_the_oldest_rows() -> None:
+    ledger = MemoryLedger(Clock(), most=3)
+    ids = [(await begin(ledger, a_generation(created=NOON))).generation.id for _ in range(5)]
+    assert [row.id for row in await ledger.recent("local", 9)] == ids[:1:-1]
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [

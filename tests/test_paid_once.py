@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import anyio
 import httpx
 import pytest
 from mcp import Client
-from mcp.types import ResourceTemplateReference, TextResourceContents
+from mcp.types import PromptReference, ResourceTemplateReference, TextResourceContents
 
 from mcp_server.generations import Generations
+from mcp_server.generations.ledger import Begun, Terms
+from mcp_server.generations.sqlite import SqliteLedger
 from mcp_server.progress import making
 from mcp_server.server import SeedreamServer
 from mcp_server.tools import Tools
@@ -178,6 +181,56 @@ async def test_a_call_in_one_process_joins_what_another_makes(tmp_path: Path, sa
     assert len(list((tmp_path / "saved").iterdir()) if saves else [1]) == 1
 
 
+async def test_whoever_has_joined_a_process_that_dies_is_told_and_nothing_is_sent_again(
+    tmp_path: Path,
+) -> None:
+    store, clock = tmp_path / "ledger.db", Clock()
+    settings = make_settings(SEEDREAM_STORE_URL=f"sqlite:///{store}")
+    held, texts = Held(), []
+    dying = SqliteLedger(store, "b", clock)
+    async with Generations(settings, transport=held, clock=clock) as service:
+        async with Client(SeedreamServer(service)) as client:
+            await abandon(client, held, {"prompt": "x"})
+            (row,) = await service.ledger.recent("local", 1)
+            other = replace(row, id="b", owner="b", waiter="b", created=clock())
+            await service.ledger.update(row.id, status="failed", pictures={})
+            assert isinstance(await dying.begin(other, Terms()), Begun)
+            await dying.update("b", abandoned=True)
+
+            async def call() -> None:
+                texts.append(text_of(await client.call_tool("generate_image", {"prompt": "x"})))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call)
+                await anyio.wait_all_tasks_blocked()
+                listed = await client.call_tool("list_images", {})
+                assert "are being made" in text_of(listed)
+                await dying.close()  # as the system lets go of a dead process's lock
+                await dying.renew("b", clock())
+            held.let_go.set()
+    await dying.close()
+    assert texts[0].startswith("[outcome_unknown] The server process that sent the request has ended")
+    assert len(held.bodies) == 1
+
+
+async def test_a_process_with_work_renews_its_lease(tmp_path: Path) -> None:
+    store, clock, held = tmp_path / "ledger.db", Clock(), Held()
+    settings = make_settings(SEEDREAM_STORE_URL=f"sqlite:///{store}")
+    async with Generations(settings, transport=held, clock=clock) as service:
+        async with Client(SeedreamServer(service)) as client:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(client.call_tool, "generate_image", {"prompt": "x"})
+                await held.started.acquire()
+                assert service._calls is not None
+                clock.forward(seconds=25)
+                with anyio.move_on_after(0.3):
+                    await service._calls.keep_lease(pause=0.05)
+                clock.forward(seconds=25)
+                (row,) = (await client.call_tool("list_images", {})).structured_content["generations"]
+                held.let_go.set()
+    assert row["status"] == "pending"
+
+
 async def test_a_failure_reaches_whoever_has_joined_and_is_not_repeated(tmp_path: Path) -> None:
     store, held = tmp_path / "ledger.db", Held(httpx.Response(400, json={"reason": "ILLEGAL_PROMPT"}))
     texts = []
@@ -279,9 +332,13 @@ async def test_the_recent_generations_are_a_resource_and_their_ids_complete() ->
         ids = await complete(client, template, "id", made["generation_id"][:3])
         numbers = await complete(client, template, "n", "", made["generation_id"])
         nothing = await complete(client, template, "id", "zz")
+        other = await client.complete(
+            PromptReference(type="ref/prompt", name="x"), {"name": "id", "value": ""}
+        )
     assert [row["status"] for row in recent] == ["failed", "succeeded"]
     assert "[upstream_rejected]" in recent[0]["note"]
     assert recent[1]["images"][1]["resource"] == f"seedream://generations/{made['generation_id']}/2"
+    assert other.completion.values == []
     assert (ids, numbers, nothing) == ([made["generation_id"]], ["1", "2"], [])
 
 

@@ -301,6 +301,18 @@ async def test_an_internal_fault_tells_nothing_of_itself(capsys: pytest.CaptureF
     assert "Traceback" not in capsys.readouterr().err
 
 
+async def test_a_fault_of_a_tool_itself_tells_nothing_of_itself_either() -> None:
+    class Broken(Tools):
+        async def _make(self, arguments: Any, context: Any) -> Any:
+            raise ZeroDivisionError("the caller's data")
+
+    async with Generations(make_settings()) as service:
+        async with Client(SeedreamServer(service, Broken(service))) as client:
+            text = text_of(await client.call_tool("generate_image", {"prompt": "x"}))
+    assert text.startswith("[internal]")
+    assert "caller's data" not in text
+
+
 async def test_the_first_two_calls_at_once_share_one_client() -> None:
     transport, _ = answering(pictures())
     async with Generations(make_settings(), transport=transport) as service:

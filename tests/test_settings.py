@@ -26,6 +26,13 @@ def test_a_blank_variable_counts_as_unset() -> None:
     ("name", "value"),
     [
         ("NOVITA_API_KEY", "${user_config.api_key}"),
+        ("SEEDREAM_STORE_URL", "sqlite://relative"),
+        ("SEEDREAM_STORE_URL", "redis://localhost"),
+        ("SEEDREAM_STORE_URL", "/home/me/ledger.db"),
+        ("SEEDREAM_IMAGES_PER_DAY", "0"),
+        ("SEEDREAM_CONFIRM_ABOVE", "-1"),
+        ("SEEDREAM_DRAIN_SECONDS", "-1"),
+        ("SEEDREAM_HISTORY_DAYS", "0"),
         ("NOVITA_API_KEY", "two words"),
         ("NOVITA_API_KEY", "kéy"),
         ("NOVITA_BASE_URL", "http://api.novita.ai"),

@@ -186,7 +186,7 @@ async def test_the_embedded_emulator_needs_nothing_else(era: str) -> None:
 
 
 NOT_NEEDED_TO_LIST = (
-    "sqlite3",
+    "mcp_server.generations.sqlite",
     "filelock",
     "httpx",
     "PIL",

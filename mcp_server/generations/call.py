@@ -235,10 +235,10 @@ class Calls:
         while self._marking:  # noqa: ASYNC110 - a moment, at the end of the process
             await anyio.sleep(_TICK_SECONDS)
 
-    async def keep_lease(self) -> None:
-        """Renew this process's lease for as long as it has work."""
+    async def keep_lease(self, pause: float = LEASE.total_seconds() / 3) -> None:
+        """Renew this process's lease for as long as it has work, with `pause` seconds between."""
         while True:
-            await anyio.sleep(LEASE.total_seconds() / 3)
+            await anyio.sleep(pause)
             if not self.idle:
                 await self._ledger.renew(self._process, self._clock() + LEASE)
 

@@ -19,14 +19,20 @@ from mcp_server.generations.ledger import (
     usual,
 )
 
-MOST_REMEMBERED = 10_000
+MOST_REMEMBERED = 2_000
 
 
 class MemoryLedger:
-    """A `Ledger` that one event loop shares. `clock` tells the time; `rows` are by id, oldest first."""
+    """A `Ledger` that one event loop shares, of at most so many rows; `rows` are by id, oldest first.
 
-    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    `clock` tells the time.
+    """
+
+    def __init__(
+        self, clock: Callable[[], datetime] = lambda: datetime.now(UTC), most: int = MOST_REMEMBERED
+    ) -> None:
         self._clock = clock
+        self._most = most
         self.rows: dict[str, Generation] = {}
         self._leases: dict[str, datetime] = {}
 
@@ -54,7 +60,7 @@ class MemoryLedger:
             if row.status == "unknown":
                 doubted.append(row)
         self.rows[wanted.id] = wanted
-        while len(self.rows) > MOST_REMEMBERED:
+        while len(self.rows) > self._most:
             del self.rows[next(iter(self.rows))]
         return Begun(wanted, in_doubt=tuple(doubted), usual_seconds=self._usual(wanted))
 
