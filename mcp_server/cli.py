@@ -128,6 +128,10 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for name in unknown_variables(environ):
         logger.warning("%s is set, but is no setting of this version: ignored", name)
     if arguments.transport == "stdio":
+        if sys.stdin is None or sys.stdout is None:
+            reason = "stdin or stdout is closed. Hosts start this with both; --transport http needs none"
+            print(f"mcp-server-seedream: {reason}", file=sys.stderr)
+            return 2
         anyio.run(serve_stdio, settings)
         return 0
     try:

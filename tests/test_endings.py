@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -204,21 +205,31 @@ async def test_a_host_that_leaves_its_pipe_full_does_not_hold_the_process(
         assert await to_thread.run_sync(one.process.wait, 30) == 0
 
 
-@pytest.mark.skipif(os.name == "nt", reason="opens a folder")
-def test_a_stdin_that_cannot_be_read_is_one_that_has_ended(tmp_path: Path) -> None:
-    folder = os.open(tmp_path, os.O_RDONLY)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "mcp_server"],
-            stdin=folder,
-            capture_output=True,
-            env=child_environment(),
-            timeout=60,
-            check=False,
-        )
-    finally:
-        os.close(folder)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+@pytest.mark.skipif(os.name == "nt", reason="a terminal of POSIX")
+def test_a_terminal_that_is_closed_is_an_end_of_input(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "mcp_server"], stdin=theirs, stderr=subprocess.PIPE, env=child_environment()
+    ) as process:
+        os.close(theirs)
+        os.close(ours)
+        assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_without_stdin_or_stdout_there_is_nobody_to_serve(closed: str) -> None:
+    command = f"exec {shlex.quote(sys.executable)} -m mcp_server {closed}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, env=child_environment(), timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines() == [
+        "mcp-server-seedream: stdin or stdout is closed. Hosts start this with both; "
+        "--transport http needs none"
+    ]
 
 
 async def test_a_script_that_pipes_its_calls_gets_its_answers(emulator: Emulator, tmp_path: Path) -> None:
@@ -269,17 +280,20 @@ LEAVING = """
 import sys
 import anyio
 from mcp import Client
+from mcp.client.sse import sse_client
 
 async def run():
-    async with Client(sys.argv[1], mode=sys.argv[2]) as client:
+    url = sys.argv[1]
+    async with Client(sse_client(url) if url.endswith("/sse") else url, mode=sys.argv[2]) as client:
         await client.call_tool("generate_image", {"prompt": "x"})
 
 anyio.run(run)
 """
 
 
+@pytest.mark.parametrize("path", ["/mcp", "/sse"])
 async def test_over_http_a_client_that_leaves_abandons_its_call(
-    emulator: Emulator, tmp_path: Path, era: str
+    path: str, emulator: Emulator, tmp_path: Path, era: str
 ) -> None:
     emulator.app._latency = 0.5
     arguments = ("serve", "--transport", "http", "--port", "0")
@@ -288,7 +302,7 @@ async def test_over_http_a_client_that_leaves_abandons_its_call(
         *arguments, wait_for="listening on", NOVITA_BASE_URL=emulator.url, SEEDREAM_STORE_URL=store
     ) as (url, _):
         # No word of cancelling, as a client's process that is killed sends none.
-        host = await anyio.open_process([sys.executable, "-c", LEAVING, url, era])
+        host = await anyio.open_process([sys.executable, "-c", LEAVING, url.replace("/mcp", path), era])
         await at_work(emulator)
         host.kill()
         await host.wait()
