@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from mcp import Client
 from mcp.types import PromptReference, ResourceTemplateReference, TextResourceContents
 
-from mcp_server.generations import Generations
-from mcp_server.generations.ledger import Begun, Terms
+from mcp_server.generations import Generation, Generations
+from mcp_server.generations.fallback import FallbackLedger
+from mcp_server.generations.ledger import Begun, Full, Terms
+from mcp_server.generations.memory import MemoryLedger
 from mcp_server.generations.sqlite import SqliteLedger
 from mcp_server.progress import making
 from mcp_server.server import SeedreamServer
@@ -109,6 +112,61 @@ async def test_exactly_one_of_many_gets_it() -> None:
     assert [result.structured_content["recovered"] for result in results].count(True) == 1
     assert len(held.bodies) == 6
     assert len({result.structured_content["generation_id"] for result in results}) == 6
+
+
+class Gated(MemoryLedger):
+    """A ledger one of whose methods waits, as a thread does, whatever is cancelled meanwhile."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
+        self.reached, self.gate = anyio.Event(), anyio.Event()
+
+    async def _pass(self, method: str) -> None:
+        if method == self.method:
+            self.reached.set()
+            with anyio.CancelScope(shield=True):
+                await self.gate.wait()
+
+    async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+        begun = await super().begin(wanted, terms)
+        await self._pass("begin")
+        return begun
+
+    async def images_since(self, caller: str, since: datetime, *, emulated: bool) -> int:
+        await self._pass("images_since")
+        return await super().images_since(caller, since, emulated=emulated)
+
+
+@pytest.mark.parametrize("method", ["begin", "images_since"])
+async def test_a_cancel_that_meets_the_ledger_at_work_loses_nothing(method: str) -> None:
+    transport, requests = answering(pictures())
+    ledger = Gated(method)
+    results: list[Any] = []
+    async with Generations(
+        make_settings(), transport=transport, ledger=FallbackLedger(ledger, "x"), process="a"
+    ) as service:
+        async with Client(SeedreamServer(service)) as client:
+
+            async def repeat() -> None:
+                results.append(await client.call_tool("generate_image", {"prompt": "x"}))
+
+            scope = anyio.CancelScope()
+
+            async def call() -> None:
+                with scope:
+                    await client.call_tool("generate_image", {"prompt": "x"})
+
+            with anyio.fail_after(10):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(call)
+                    await ledger.reached.wait()
+                    scope.cancel()
+                    tasks.start_soon(repeat)
+                    await anyio.wait_all_tasks_blocked()
+                    ledger.gate.set()
+    assert results[0].structured_content["recovered"] is True
+    assert len(requests) == 1
 
 
 async def test_references_count_by_content(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -76,7 +76,11 @@ class EmulatorApp:
             return Response()
         try:
             self._authenticate(request)
-            body = await read_body(request)
+            try:
+                body = await read_body(request)
+            except ClientDisconnect:
+                record.status, record.reason = 499, "the client left before the end of the body"
+                return Response()
             if fault and fault.replaces_reply and not fault.billed:
                 record.wanted = replace(read_request(body), references=())
                 return await self._misbehave(fault, request, record, Response())

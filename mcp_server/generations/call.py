@@ -1,19 +1,22 @@
 """One call's way: a claim, or budget, slot and request; waiting; and what happens when nobody waits."""
 
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 
 from mcp_server.errors import (
     Internal,
     OutcomeUnknown,
     SeedreamError,
     UpstreamUnavailable,
+    describe,
     revive,
 )
 from mcp_server.generations.budget import refuse
@@ -25,6 +28,8 @@ from mcp_server.generations.requests import Post, Requests
 from mcp_server.progress import Phase, making
 from mcp_server.references import References
 from mcp_server.request import billable_images, without_image_data
+
+logger = logging.getLogger(__name__)
 
 LONGEST_WAIT = timedelta(seconds=60)
 """How long a call waits for its turn under `SEEDREAM_IMAGES_PER_MINUTE`: a whole window."""
@@ -39,6 +44,7 @@ _SETTLE_SECONDS = 0.5
 """How long after a result it is noted as delivered; what can't be written is known much sooner."""
 
 _TICK_SECONDS = 0.01
+_MOST_DOUBTS = 3
 
 Confirm = Callable[[int], Awaitable[None]]
 """Asks the person whether so many images may be billed. Raises what ends the call where they may not."""
@@ -62,6 +68,16 @@ class Order:
     def most(self) -> int:
         """Images that it may bill."""
         return billable_images(self.body)
+
+
+@dataclass(eq=False, slots=True)
+class _Wait:
+    """A call that waits for a generation, and what it gets once `over` is set."""
+
+    generation: Generation
+    over: anyio.Event = field(default_factory=anyio.Event)
+    left: bool = False  # the call has ended
+    result: Made | SeedreamError | None = None
 
 
 class Calls:
@@ -88,7 +104,8 @@ class Calls:
         self._clock = clock
         self._sleep = sleep
         self._tasks = tasks
-        self._waiting: set[str] = set()
+        self._waits: list[_Wait] = []
+        self._turn = anyio.Lock()
         self._marking = 0
         self._ending = False
         self._nobody_listens = nobody_listens
@@ -98,7 +115,7 @@ class Calls:
     @property
     def idle(self) -> bool:
         """Whether no request is under way and no call waits for one."""
-        return not (len(self._requests) or self._waiting or self._marking)
+        return not (len(self._requests) or self._waits or self._marking)
 
     async def make(
         self, order: Order, post: Post, phase: Phase, confirm: Confirm | None, finish: Finish
@@ -109,28 +126,43 @@ class Calls:
             SeedreamError: what became of the request instead.
         """
         begun = await self._begin(order, post, phase, confirm)
-        generation = begun.generation
-        phase.enter("making", making(generation.most, begun.usual_seconds))
-        self._waiting.add(generation.id)
-        made = failed = None
+        phase.enter("making", making(begun.generation.most, begun.usual_seconds))
+        wait = _Wait(begun.generation)
+        self._waits.append(wait)
+        # In a task of the process: work in a thread would hold back the news that the call is cancelled.
+        self._tasks.start_soon(self._attend, wait, finish)
+        try:
+            await wait.over.wait()
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            if wait.result is None:
+                raise Internal
+        except BaseException:
+            wait.left = True
+            with anyio.CancelScope(shield=True):
+                await self._ledger.update(wait.generation.id, abandoned=True)
+            raise
+        finally:
+            self._waits.remove(wait)
+        self._mark_delivered(wait.generation.id)
+        if isinstance(wait.result, SeedreamError):
+            raise wait.result
+        wait.result.warnings[:0] = _said_of(begun)
+        return replace(wait.result, recovered=begun.claimed)
+
+    async def _attend(self, wait: "_Wait", finish: Finish) -> None:
+        """Find out what a call gets."""
         try:
             if self._nobody_listens:  # it was read with the last words of a host that has left
-                await self._ledger.update(generation.id, abandoned=True)
-            generation, warnings = await self._outcome(generation)
-            if generation.status == "succeeded":
-                made = await finish(generation, warnings)
-                made.warnings[:0] = _said_of(begun)
-            else:
-                failed = _error(generation)
+                await self._ledger.update(wait.generation.id, abandoned=True)
+            generation, warnings = await self._outcome(wait.generation)
+            if generation.status != "succeeded":
+                wait.result = _error(generation)
+            elif not wait.left:
+                wait.result = await finish(generation, warnings)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the other calls
+            logger.error("%s", describe(error))  # noqa: TRY400 - a traceback may hold data
         finally:
-            self._waiting.discard(generation.id)
-            if made is None and failed is None:
-                with anyio.CancelScope(shield=True):
-                    await self._ledger.update(generation.id, abandoned=True)
-        self._mark_delivered(generation.id)
-        if made is None:
-            raise failed or Internal()
-        return replace(made, recovered=begun.claimed)
+            wait.over.set()
 
     async def _begin(self, order: Order, post: Post, phase: Phase, confirm: Confirm | None) -> Begun:
         """A row for the order: one to claim, or a new one whose request is on its way."""
@@ -150,8 +182,7 @@ class Calls:
             created=self._clock(),
         )
         if confirm:
-            with anyio.CancelScope(shield=True):
-                begun = await self._ledger.begin(wanted, None)
+            begun = await self._take(wanted, None, _send_nothing)
             if isinstance(begun, Begun):
                 return begun
             await confirm(order.most)
@@ -160,22 +191,45 @@ class Calls:
             if not self._slots.value:
                 phase.enter("slot", lambda waited: f"Waiting for other requests to end, {waited:.0f} s")
             await self._slots.acquire()
-            begun = None
+            sent = False
+
+            def send(wanted: Generation) -> None:
+                nonlocal sent
+                self._requests.send(wanted, order.body, order.references, post, self._slots.release)
+                sent = True
+
             try:
                 self._check_not_ending()
-                # Once there is a row there must be a request, or somebody who knows that there is none.
-                with anyio.CancelScope(shield=True):
-                    wanted = replace(wanted, created=self._clock())
-                    begun = await self._ledger.begin(wanted, self._terms)
-                    if isinstance(begun, Begun) and not begun.claimed:
-                        self._requests.send(wanted, order.body, order.references, post, self._slots.release)
+                begun = await self._take(replace(wanted, created=self._clock()), self._terms, send)
             finally:
-                if not isinstance(begun, Begun) or begun.claimed:
+                if not sent:
                     self._slots.release()
             if isinstance(begun, Begun):
                 return begun
             assert isinstance(begun, Full)  # noqa: S101 - for the type checker: terms were given
             await self._wait_for_room(begun, wanted, patience, phase)
+
+    async def _take(
+        self, wanted: Generation, terms: Terms | None, send: Callable[[Generation], None]
+    ) -> Begun | Full | None:
+        """A row from the ledger, if there is one to have; `send` is called with a new one.
+
+        One call at a time: one that was cancelled meanwhile abandons its row before the next looks.
+        """
+        async with self._turn:
+            # Once there is a row there must be a request, or somebody who knows that there is none.
+            with anyio.CancelScope(shield=True):
+                begun = await self._ledger.begin(wanted, terms)
+                if isinstance(begun, Begun) and not begun.claimed:
+                    send(begun.generation)
+            if isinstance(begun, Begun):
+                try:
+                    await anyio.lowlevel.checkpoint_if_cancelled()
+                except BaseException:
+                    with anyio.CancelScope(shield=True):
+                        await self._ledger.update(begun.generation.id, abandoned=True)
+                    raise
+            return begun
 
     async def _wait_for_room(self, full: Full, wanted: Generation, patience: datetime, phase: Phase) -> None:
         """Wait a little for the window of a minute to move on, or for others to settle for less.
@@ -224,8 +278,8 @@ class Calls:
         """
         self._nobody_listens = True
         self._unread = unread
-        for generation_id in list(self._waiting):
-            await self._ledger.update(generation_id, abandoned=True)
+        for wait in list(self._waits):
+            await self._ledger.update(wait.generation.id, abandoned=True)
 
     async def drain(self, seconds: float, hurry: anyio.Event) -> None:
         """Begin nothing more; wait for what is under way, then give it up."""
@@ -250,13 +304,19 @@ class Calls:
             )
 
 
+def _send_nothing(_generation: Generation) -> None:
+    """Where no terms are given there is nothing new."""
+
+
 def _said_of(begun: Begun) -> list[str]:
     """What a result must say of how it began."""
     said = [
         f"An identical earlier call (generation {earlier.id}, {earlier.created:%Y-%m-%d %H:%M} UTC) ended "
         "without an answer from the API: it may have been billed too."
-        for earlier in begun.in_doubt[:3]
+        for earlier in begun.in_doubt[:_MOST_DOUBTS]
     ]
+    if (more := len(begun.in_doubt) - _MOST_DOUBTS) > 0:
+        said.append(f"So did {more} identical calls before those.")
     if begun.claimed:
         said.append(
             "This was made for an earlier identical call that ended before it got it; it was billed once. "
