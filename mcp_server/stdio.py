@@ -60,7 +60,7 @@ class Stdin:
         while data:
             try:
                 data = os.read(self._file, _PIECE)
-            except OSError:
+            except OSError:  # pragma: no cover - a terminal that is gone, on some systems
                 data = b""  # as good as the end
             with suppress(RuntimeError):  # the loop has ended before
                 loop.call_soon_threadsafe(self._feed, data)

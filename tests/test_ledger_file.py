@@ -276,6 +276,10 @@ async def test_what_is_under_way_when_the_store_breaks_is_joined_and_not_made_tw
     other = await begin(ledger, a_generation(created=NOON, fingerprint="g"))
     assert not other.claimed
     assert {found.id for found in await ledger.recent("local", 5)} == {row.id, other.generation.id}
+    await ledger.update(row.id, status="succeeded", urls=("https://a",), ended=NOON, pictures={})
+    found = await ledger.with_link("local", "https://a")
+    assert found is not None
+    assert found.id == row.id
     store.broken = False
     await ledger.close()
     assert set(store.rows) == {row.id}

@@ -319,6 +319,43 @@ async def test_after_an_unknown_outcome_an_identical_call_is_new_and_warns() -> 
     assert len(requests) == 3
 
 
+async def test_many_doubts_are_told_in_few_words() -> None:
+    transport, _ = answering(*[httpx.Response(500)] * 5, pictures())
+    async with connect(transport=transport) as client:
+        for _ in range(5):
+            await client.call_tool("generate_image", {"prompt": "x"})
+        result = await client.call_tool("generate_image", {"prompt": "x"})
+    warnings = result.structured_content["warnings"]
+    assert len(warnings) == 4
+    assert warnings[-1] == "So did 2 identical calls before those."
+
+
+async def test_a_fault_of_ours_after_the_pictures_were_made_leaves_them_to_the_next_call() -> None:
+    transport, requests = answering(pictures())
+    ledger = Faulty()
+    async with Generations(
+        make_settings(), transport=transport, ledger=FallbackLedger(ledger, "x"), process="a"
+    ) as service:
+        async with Client(SeedreamServer(service)) as client:
+            failed = await client.call_tool("generate_image", {"prompt": "x"})
+            ledger.sound = True
+            result = await client.call_tool("generate_image", {"prompt": "x"})
+    assert text_of(failed).startswith("[internal]")
+    assert result.structured_content["recovered"] is True
+    assert len(requests) == 1
+
+
+class Faulty(MemoryLedger):
+    """A ledger with a mistake in it."""
+
+    sound = False
+
+    async def images_since(self, caller: str, since: datetime, *, emulated: bool) -> int:
+        if not self.sound:
+            raise ZeroDivisionError
+        return await super().images_since(caller, since, emulated=emulated)
+
+
 async def test_what_is_under_way_at_the_end_of_the_drain_is_unknown(tmp_path: Path) -> None:
     store, held = tmp_path / "ledger.db", Held()
     async with process(store, held, SEEDREAM_DRAIN_SECONDS="0") as client:
