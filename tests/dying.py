@@ -61,9 +61,9 @@ class DyingLedger:
     async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
         return await self._fate.around("begin", lambda: self._ledger.begin(wanted, terms))
 
-    async def update(self, generation_id: str, **changes: Unpack[Changes]) -> None:
+    async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
         name = f"update {'+'.join(changes)}"
-        await self._fate.around(name, lambda: self._ledger.update(generation_id, **changes))
+        await self._fate.around(name, lambda: self._ledger.update(*generation_ids, **changes))
 
     async def renew(self, process: str, until: datetime) -> None:
         await self._fate.around("renew", lambda: self._ledger.renew(process, until))

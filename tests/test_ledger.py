@@ -95,6 +95,12 @@ async def test_what_is_not_there_is_none_and_can_be_updated_to_no_effect(ledger:
     await ledger.update("nothing", abandoned=True)
 
 
+async def test_rows_can_be_changed_together(ledger: Ledger, row: Any) -> None:
+    ids = [(await begin(ledger, row())).generation.id for _ in range(3)]
+    await ledger.update(*ids[:2], delivered=True)
+    assert [found.delivered for found in await ledger.recent("local", 5)] == [False, True, True]
+
+
 async def test_identical_calls_that_nobody_abandoned_are_separate(ledger: Ledger, row: Any) -> None:
     first, second = row(), row()
     assert not (await begin(ledger, first)).claimed

@@ -232,8 +232,8 @@ class Failing(MemoryLedger):
     async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
         return cast("Begun | Full | None", await self._unless_broken(super().begin(wanted, terms)))
 
-    async def update(self, generation_id: str, **changes: Unpack[Changes]) -> None:
-        await self._unless_broken(super().update(generation_id, **changes))
+    async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
+        await self._unless_broken(super().update(*generation_ids, **changes))
 
     async def renew(self, process: str, until: datetime) -> None:
         await self._unless_broken(super().renew(process, until))

@@ -24,7 +24,7 @@ from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.generation import Generation, Made
 from mcp_server.generations.identity import fingerprint
 from mcp_server.generations.ledger import LEASE, Begun, Full, Terms
-from mcp_server.generations.requests import Post, Requests
+from mcp_server.generations.requests import Post, Request, Requests
 from mcp_server.progress import Phase, making
 from mcp_server.references import References
 from mcp_server.request import billable_images, without_image_data
@@ -74,10 +74,16 @@ class Order:
 class _Wait:
     """A call that waits for a generation, and what it gets once `over` is set."""
 
-    generation: Generation
+    begun: Begun
+    request: Request | None  # where this process makes it
     over: anyio.Event = field(default_factory=anyio.Event)
     left: bool = False  # the call has ended
     result: Made | SeedreamError | None = None
+
+    @property
+    def generation(self) -> Generation:
+        """The generation as it was when the call got it."""
+        return self.begun.generation
 
 
 class Calls:
@@ -106,7 +112,8 @@ class Calls:
         self._tasks = tasks
         self._waits: list[_Wait] = []
         self._turn = anyio.Lock()
-        self._marking = 0
+        self._handed_out: list[str] = []
+        self._marking = False
         self._ending = False
         self._nobody_listens = nobody_listens
         self._unread = False
@@ -125,9 +132,9 @@ class Calls:
         Raises:
             SeedreamError: what became of the request instead.
         """
-        begun = await self._begin(order, post, phase, confirm)
-        phase.enter("making", making(begun.generation.most, begun.usual_seconds))
-        wait = _Wait(begun.generation)
+        wait = await self._begin(order, post, phase, confirm)
+        begun = wait.begun
+        phase.enter("making", making(wait.generation.most, begun.usual_seconds))
         self._waits.append(wait)
         # In a task of the process: work in a thread would hold back the news that the call is cancelled.
         self._tasks.start_soon(self._attend, wait, finish)
@@ -154,7 +161,7 @@ class Calls:
         try:
             if self._nobody_listens:  # it was read with the last words of a host that has left
                 await self._ledger.update(wait.generation.id, abandoned=True)
-            generation, warnings = await self._outcome(wait.generation)
+            generation, warnings = await self._outcome(wait)
             if generation.status != "succeeded":
                 wait.result = _error(generation)
             elif not wait.left:
@@ -164,7 +171,7 @@ class Calls:
         finally:
             wait.over.set()
 
-    async def _begin(self, order: Order, post: Post, phase: Phase, confirm: Confirm | None) -> Begun:
+    async def _begin(self, order: Order, post: Post, phase: Phase, confirm: Confirm | None) -> "_Wait":
         """A row for the order: one to claim, or a new one whose request is on its way."""
         self._check_not_ending()
         wanted = Generation(
@@ -182,9 +189,9 @@ class Calls:
             created=self._clock(),
         )
         if confirm:
-            begun = await self._take(wanted, None, _send_nothing)
-            if isinstance(begun, Begun):
-                return begun
+            taken = await self._take(wanted, None, _send_nothing)
+            if isinstance(taken, _Wait):
+                return taken
             await confirm(order.most)
         patience = self._clock() + LONGEST_WAIT
         while True:
@@ -200,18 +207,18 @@ class Calls:
 
             try:
                 self._check_not_ending()
-                begun = await self._take(replace(wanted, created=self._clock()), self._terms, send)
+                taken = await self._take(replace(wanted, created=self._clock()), self._terms, send)
             finally:
                 if not sent:
                     self._slots.release()
-            if isinstance(begun, Begun):
-                return begun
-            assert isinstance(begun, Full)  # noqa: S101 - for the type checker: terms were given
-            await self._wait_for_room(begun, wanted, patience, phase)
+            if isinstance(taken, _Wait):
+                return taken
+            assert isinstance(taken, Full)  # noqa: S101 - for the type checker: terms were given
+            await self._wait_for_room(taken, wanted, patience, phase)
 
     async def _take(
         self, wanted: Generation, terms: Terms | None, send: Callable[[Generation], None]
-    ) -> Begun | Full | None:
+    ) -> "_Wait | Full | None":
         """A row from the ledger, if there is one to have; `send` is called with a new one.
 
         One call at a time: one that was cancelled meanwhile abandons its row before the next looks.
@@ -222,14 +229,15 @@ class Calls:
                 begun = await self._ledger.begin(wanted, terms)
                 if isinstance(begun, Begun) and not begun.claimed:
                     send(begun.generation)
-            if isinstance(begun, Begun):
-                try:
-                    await anyio.lowlevel.checkpoint_if_cancelled()
-                except BaseException:
-                    with anyio.CancelScope(shield=True):
-                        await self._ledger.update(begun.generation.id, abandoned=True)
-                    raise
-            return begun
+            if not isinstance(begun, Begun):
+                return begun
+            try:
+                await anyio.lowlevel.checkpoint_if_cancelled()
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await self._ledger.update(begun.generation.id, abandoned=True)
+                raise
+            return _Wait(begun, self._requests.find(begun.generation.id))
 
     async def _wait_for_room(self, full: Full, wanted: Generation, patience: datetime, phase: Phase) -> None:
         """Wait a little for the window of a minute to move on, or for others to settle for less.
@@ -245,31 +253,38 @@ class Calls:
         left = (min(full.until, patience) - now).total_seconds()
         await self._sleep(min(max(left, _TICK_SECONDS), _TURN_SECONDS))
 
-    async def _outcome(self, generation: Generation) -> tuple[Generation, list[str] | None]:
+    async def _outcome(self, wait: "_Wait") -> tuple[Generation, list[str] | None]:
         """The generation once it is over, and warnings of its saving; None where it was made elsewhere."""
+        if wait.request:
+            await wait.request.over.wait()
+            return wait.request.generation, wait.request.warnings
+        generation = wait.generation
         while not _over(generation):
-            if request := self._requests.find(generation.id):
-                await request.over.wait()
-                return request.generation, request.warnings
-            await anyio.sleep(_POLL_SECONDS)
             found = await self._ledger.get(generation.caller, generation.id)
             generation = found or replace(generation, status="unknown", pictures={})
+            if not _over(generation):
+                await anyio.sleep(_POLL_SECONDS)
         return generation, None
 
     def _mark_delivered(self, generation_id: str) -> None:
         """Note that the result went out, a little later: by then it is known whether it could be written."""
         if self._nobody_listens:
             return
+        self._handed_out.append(generation_id)
+        if not self._marking:
+            self._marking = True
+            self._tasks.start_soon(self._mark)
 
-        async def mark() -> None:
-            with anyio.move_on_after(_SETTLE_SECONDS):
-                await self._settled.wait()
-            with anyio.CancelScope(shield=True):
-                await self._ledger.update(generation_id, abandoned=self._unread, delivered=not self._unread)
-            self._marking -= 1
-
-        self._marking += 1
-        self._tasks.start_soon(mark)
+    async def _mark(self) -> None:
+        try:
+            while self._handed_out:
+                ids, self._handed_out = self._handed_out, []
+                with anyio.move_on_after(_SETTLE_SECONDS):
+                    await self._settled.wait()
+                with anyio.CancelScope(shield=True):
+                    await self._ledger.update(*ids, abandoned=self._unread, delivered=not self._unread)
+        finally:
+            self._marking = False
 
     async def abandon_all(self, *, unread: bool) -> None:
         """Abandon what calls wait for, and if `unread` also the results that went out just now.

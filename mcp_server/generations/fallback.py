@@ -52,15 +52,18 @@ class FallbackLedger:
             self._at_work[begun.generation.id] = begun.generation
         return begun
 
-    async def update(self, generation_id: str, **changes: Unpack[Changes]) -> None:
+    async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
         """See `Ledger.update`."""
-        await self._memory.update(generation_id, **changes)
-        if row := self._at_work.get(generation_id):
-            row = self._at_work[generation_id] = replace(row, **changes)
-        if generation_id not in self._late:
-            await self._try(lambda: self._store.update(generation_id, **changes))
-        if row and row.status != "pending" and (row.delivered or row.abandoned):
-            self._at_work.pop(generation_id, None)
+        await self._memory.update(*generation_ids, **changes)
+        rows = [row for name in generation_ids if (row := self._at_work.get(name))]
+        for row in rows:
+            self._at_work[row.id] = replace(row, **changes)
+        if in_time := [name for name in generation_ids if name not in self._late]:
+            await self._try(lambda: self._store.update(*in_time, **changes))
+        for row in rows:
+            now = self._at_work.get(row.id)
+            if now and now.status != "pending" and (now.delivered or now.abandoned):
+                del self._at_work[row.id]
 
     async def renew(self, process: str, until: datetime) -> None:
         """See `Ledger.renew`."""

@@ -84,8 +84,8 @@ class Ledger(Protocol):
         the lease of `wanted.owner` runs from it.
         """
 
-    async def update(self, generation_id: str, **changes: Unpack[Changes]) -> None:
-        """Change a row; of an id that is not there, nothing."""
+    async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
+        """Change rows; of an id that is not there, nothing."""
 
     async def renew(self, process: str, until: datetime) -> None:
         """Let the lease of `process` run to `until`; a time that has passed ends it."""

@@ -48,10 +48,7 @@ class MemoryLedger:
                 return Begun(claimed, claimed=True, usual_seconds=self._usual(wanted))
         if terms is None:
             return None
-        alike = [row for row in self._of(wanted.caller) if row.emulated == wanted.emulated][::-1]
-        today = sum(row.counted for row in alike if row.created >= day_of(wanted.created))
-        window = [(row.created, row.counted) for row in alike if row.created > wanted.created - MINUTE]
-        if no_room := full(today, window, wanted, terms):
+        if (terms.per_day or terms.per_minute) and (no_room := self._full(wanted, terms)):
             return no_room
         doubted = []
         for row in identical:
@@ -64,10 +61,11 @@ class MemoryLedger:
             del self.rows[next(iter(self.rows))]
         return Begun(wanted, in_doubt=tuple(doubted), usual_seconds=self._usual(wanted))
 
-    async def update(self, generation_id: str, **changes: Unpack[Changes]) -> None:
+    async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
         """See `Ledger.update`."""
-        if row := self.rows.get(generation_id):
-            self.rows[generation_id] = replace(row, **changes)
+        for generation_id in generation_ids:
+            if row := self.rows.get(generation_id):
+                self.rows[generation_id] = replace(row, **changes)
 
     async def renew(self, process: str, until: datetime) -> None:
         """See `Ledger.renew`."""
@@ -106,6 +104,13 @@ class MemoryLedger:
     def _of(self, caller: str) -> Iterator[Generation]:
         """The caller's rows, newest first."""
         return (row for row in reversed(self.rows.values()) if row.caller == caller)
+
+    def _full(self, wanted: Generation, terms: Terms) -> Full | None:
+        alike = [row for row in self._of(wanted.caller) if row.emulated == wanted.emulated][::-1]
+        midnight = day_of(wanted.created)
+        today = sum(row.counted for row in alike if row.created >= midnight)
+        window = [(row.created, row.counted) for row in alike if row.created > wanted.created - MINUTE]
+        return full(today, window, wanted, terms)
 
     def _usual(self, wanted: Generation) -> float | None:
         alike = (

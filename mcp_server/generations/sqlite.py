@@ -51,11 +51,12 @@ class SqliteLedger:
         """See `Ledger.begin`."""
         return await self._run(partial(begin, wanted=wanted, terms=terms), sweep=True)
 
-    async def update(self, generation_id: str, **changes: Unpack[Changes]) -> None:
+    async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
         """See `Ledger.update`."""
         values = rows.to_columns(changes)
         text = f"UPDATE generations SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?"  # noqa: S608 - names of ours
-        await self._run(lambda file: file.execute(text, [*values.values(), generation_id]))
+        every = [[*values.values(), generation_id] for generation_id in generation_ids]
+        await self._run(lambda file: file.executemany(text, every))
 
     async def renew(self, process: str, until: datetime) -> None:
         """See `Ledger.renew`."""
@@ -86,7 +87,7 @@ class SqliteLedger:
             "WHERE caller = ? AND created >= ? AND emulated = ? AND status <> 'pending'"
         )
         parameters = (caller, since.timestamp(), emulated)
-        return int(await self._run(lambda file: file.execute(text, parameters).fetchone()[0]))
+        return int(await self._run(lambda file: file.execute(text, parameters).fetchone()[0], reads=True))
 
     async def prune(self, before: datetime) -> None:
         """See `Ledger.prune`."""
@@ -103,12 +104,19 @@ class SqliteLedger:
             lambda file: [rows.from_row(row) for row in file.execute(text, parameters)], sweep=sweep
         )
 
-    async def _run(self, work: Callable[[sqlite3.Connection], Result], *, sweep: bool = False) -> Result:
-        """`work` as one transaction in a thread, after a look for processes that have ended."""
+    async def _run(
+        self, work: Callable[[sqlite3.Connection], Result], *, sweep: bool = False, reads: bool = False
+    ) -> Result:
+        """`work` in a thread, as one transaction, unless it only `reads`.
+
+        With `sweep` after a look for processes that have ended.
+        """
 
         def transaction() -> Result:
             try:
                 file = self._file or self._open()
+                if reads:
+                    return work(file)
                 with _transaction(file):
                     if sweep:
                         self._sweep(file)
