@@ -17,8 +17,8 @@ from anyio import to_thread
 from mcp import Client
 
 from mcp_server.emulator import Emulator
-from tests.conftest import child_environment, fault, running
-from tests.test_stdio import INITIALIZE, LIST, encoded, stdio
+from tests.conftest import child_environment, connect, fault, running
+from tests.test_stdio import INITIALIZE, LIST, encoded
 
 pytestmark = pytest.mark.anyio
 
@@ -85,10 +85,9 @@ async def at_work(emulator: Emulator, requests: int = 1) -> None:
         await anyio.sleep(0.01)
 
 
-async def rows(emulator: Emulator, store: Path) -> list[dict[str, Any]]:
-    """What a fresh process says of the generations."""
-    server = stdio(NOVITA_BASE_URL=emulator.url, SEEDREAM_STORE_URL=f"sqlite:///{store}")
-    async with Client(server) as client:
+async def rows(store: Path) -> list[dict[str, Any]]:
+    """What another server says of the generations."""
+    async with connect(SEEDREAM_STORE_URL=f"sqlite:///{store}") as client:
         result = await client.call_tool("list_images", {})
         return list(result.structured_content["generations"])
 
@@ -105,7 +104,7 @@ async def test_what_is_under_way_is_finished_recorded_and_saved(
     end: str, emulator: Emulator, tmp_path: Path
 ) -> None:
     store, folder = tmp_path / "ledger.db", tmp_path / "saved"
-    emulator.app._latency = 0.7
+    emulator.app._latency = 0.4
     with host(emulator, store, SEEDREAM_SAVE_DIR=str(folder)) as one:
         one.send(INITIALIZE, CALL)
         await at_work(emulator)
@@ -115,7 +114,7 @@ async def test_what_is_under_way_is_finished_recorded_and_saved(
     # Nobody is known to listen, but whoever still does gets the result.
     assert answers[3]["result"]["structuredContent"]["status"] == "succeeded"
     assert len(list(folder.iterdir())) == 1
-    (row,) = await rows(emulator, store)
+    (row,) = await rows(store)
     assert row["status"] == "succeeded"
     assert row["images"][0]["saved_path"]
     assert "the same call again gets it" in row["note"]
@@ -143,7 +142,7 @@ async def test_the_drain_is_bounded_and_what_is_left_is_unknown(
         await at_work(emulator)
         END[end](one)
         await to_thread.run_sync(one.ended_well)
-    (row,) = await rows(emulator, store)
+    (row,) = await rows(store)
     assert row["status"] == "unknown"
 
 
@@ -160,7 +159,7 @@ async def test_a_second_signal_ends_the_drain(
         await anyio.sleep(0.2)  # two signals at once are one to the system
         one.process.send_signal(number)
         await to_thread.run_sync(one.ended_well)
-    (row,) = await rows(emulator, store)
+    (row,) = await rows(store)
     assert row["status"] == "unknown"
 
 
@@ -168,7 +167,7 @@ async def test_hosts_close_stdin_and_then_send_a_signal_which_does_not_cut_the_d
     emulator: Emulator, tmp_path: Path
 ) -> None:
     store = tmp_path / "ledger.db"
-    emulator.app._latency = 0.7
+    emulator.app._latency = 0.4
     with host(emulator, store) as one:
         one.send(INITIALIZE, CALL)
         await at_work(emulator)
@@ -176,7 +175,7 @@ async def test_hosts_close_stdin_and_then_send_a_signal_which_does_not_cut_the_d
         await anyio.sleep(0.1)
         one.process.send_signal(signal.SIGTERM)
         await to_thread.run_sync(one.ended_well)
-    (row,) = await rows(emulator, store)
+    (row,) = await rows(store)
     assert row["status"] == "succeeded"
 
 
@@ -188,7 +187,7 @@ async def test_a_host_that_reads_no_more_is_one_that_has_left(emulator: Emulator
         await at_work(emulator)
         one.close_stdout()
         await to_thread.run_sync(one.ended_well)
-    (row,) = await rows(emulator, store)
+    (row,) = await rows(store)
     assert row["status"] == "succeeded"
     assert "the same call again gets it" in row["note"]
 
@@ -245,7 +244,7 @@ async def test_a_script_that_pipes_its_calls_gets_its_answers(emulator: Emulator
 async def test_over_http_those_who_wait_get_their_results_and_it_ends_with_zero(
     number: signal.Signals, emulator: Emulator, tmp_path: Path
 ) -> None:
-    emulator.app._latency = 0.7
+    emulator.app._latency = 0.4
     arguments = ("serve", "--transport", "http", "--port", "0")
     store = f"sqlite:///{tmp_path / 'ledger.db'}"
     results: list[Any] = []
