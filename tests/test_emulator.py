@@ -457,3 +457,15 @@ async def test_too_large_a_body_is_refused(http: httpx.AsyncClient) -> None:
 
     reply = await http.post(PATH, content=endless(), headers=KEY)
     assert reply.status_code == 413
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_noted(emulator: Emulator) -> None:
+    async with await anyio.connect_tcp("127.0.0.1", int(emulator.url.rpartition(":")[2])) as stream:
+        head = "POST /v3/seedream-4.0 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer k\r\n"
+        await stream.send(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        while not emulator.app.store.requests:
+            await anyio.lowlevel.checkpoint()
+    with anyio.fail_after(10):
+        while not (record := emulator.app.store.recent(1)[0]).status:
+            await anyio.lowlevel.checkpoint()
+    assert (record.status, record.billed_images) == (499, 0)
