@@ -84,6 +84,7 @@ class GenerateArguments(ToolArguments):
     def _prompt_is_not_blank(cls, prompt: str) -> str:
         if not any(char.isprintable() and not char.isspace() for char in prompt):
             raise ValueError("must not be blank. Legal: a description of the picture")
+        _check_text(prompt)
         return prompt
 
     @field_validator("size")
@@ -166,6 +167,8 @@ class EditArguments(GenerateArguments):
         for index, image in enumerate(images):
             if not image.strip():
                 raise ValueError(f"entry [{index}] is blank. Legal: a URL, a file, or a data: URI")
+            if not image.isascii():
+                _check_text(image)
         return images
 
     @model_validator(mode="after")
@@ -182,6 +185,14 @@ class EditArguments(GenerateArguments):
     def references(self) -> tuple[str, ...]:
         """The reference images as the caller gave them."""
         return tuple(self.images)
+
+
+def _check_text(text: str) -> None:
+    """JSON can hold halves of characters, which nothing else can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a character (a lone surrogate). Legal: whole ones") from None
 
 
 def billable_images(body: Mapping[str, Any]) -> int:

@@ -185,6 +185,19 @@ def with_a_damaged_row(path: Path) -> None:
     file.close()
 
 
+async def test_a_file_that_is_deleted_while_it_is_open_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    async with opened(path) as ledger:
+        await begin(ledger, a_generation())
+        for file in tmp_path.glob("ledger.db*"):
+            if file.is_file():
+                file.unlink()
+        row = a_generation()
+        await begin(ledger, row)
+        async with opened(path, "b") as other:
+            assert [found.id for found in await other.recent("local", 5)] == [row.id]
+
+
 @pytest.mark.parametrize("harm", [damaged, foreign, a_folder])
 async def test_a_file_that_cannot_be_used_is_left_as_it_is_and_each_result_says_so(
     harm: Any, tmp_path: Path, era: str

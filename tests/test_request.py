@@ -167,3 +167,12 @@ def test_what_was_requested_is_shown_without_image_data() -> None:
 
 def test_the_defaults_are_the_models() -> None:
     assert GenerateArguments.model_fields["size"].default == SEEDREAM_4_0.default_size
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"prompt": "a \ud83d fox"}, {"prompt": "x", "images": ["/a\udc00.jpg"]}]
+)
+def test_half_a_character_is_refused_before_anything_is_sent(arguments: dict[str, object]) -> None:
+    model = EditArguments if "images" in arguments else GenerateArguments
+    with pytest.raises(ValidationError, match="half a character"):
+        model.model_validate(arguments)

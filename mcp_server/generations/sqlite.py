@@ -44,6 +44,7 @@ class SqliteLedger:
         self._migrations = migrations
         self._processes = Processes(path.with_name(f"{path.name}.processes"), process)
         self._file: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
         # One connection, one statement at a time, never on the event loop.
         self._turn = CapacityLimiter(1)
 
@@ -114,6 +115,8 @@ class SqliteLedger:
 
         def transaction() -> Result:
             try:
+                if self._file and self._identity != _identity(self._path):
+                    self._close()  # deleted or replaced: what went there now would be lost
                 file = self._file or self._open()
                 if reads:
                     return work(file)
@@ -143,6 +146,7 @@ class SqliteLedger:
             file.close()
             raise
         self._file = file
+        self._identity = _identity(self._path)
         return file
 
     def _close(self) -> None:
@@ -155,8 +159,10 @@ class SqliteLedger:
         """What the end of processes means for their rows."""
         now = self._clock()
         for process, until in file.execute("SELECT process, until FROM leases").fetchall():
-            if until <= now.timestamp() or self._processes.is_dead(process):
+            dead = self._processes.is_dead(process)
+            if dead or until <= now.timestamp():
                 bury(file, process, now)
+            if dead:
                 self._processes.forget(process)
 
 
@@ -176,6 +182,14 @@ class _transaction:  # noqa: N801 - used as a function; a generator would cost m
         finally:
             if self._file.in_transaction:
                 self._file.execute("ROLLBACK")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _check_ours(file: sqlite3.Connection, newest: int) -> None:
