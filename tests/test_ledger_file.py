@@ -77,12 +77,23 @@ async def test_the_day_is_never_overdrawn_by_processes_at_once(tmp_path: Path) -
     assert sum(isinstance(one, Begun) for one in begun) == 3
 
 
+async def test_many_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    ledgers = [SqliteLedger(tmp_path / "ledger.db", f"a{number}") for number in range(12)]
+    async with anyio.create_task_group() as tasks:
+        for number, ledger in enumerate(ledgers):
+            tasks.start_soon(begin, ledger, a_generation(owner=f"a{number}"))
+    assert len(await ledgers[0].recent("local", 50)) == 12
+    for ledger in ledgers:
+        await ledger.close()
+
+
 HOLDING = """
 import sys
 from pathlib import Path
 from mcp_server.generations.processes import Processes
 processes = Processes(Path(sys.argv[1]), "b")
-processes.enter()
+with processes.alone(1):
+    processes.enter()
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -91,7 +102,8 @@ sys.stdin.read()
 def test_a_killed_process_is_known_to_be_dead_at_once_and_a_live_one_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "processes"
     mine = Processes(folder, "a")
-    mine.enter()
+    with mine.alone(1):
+        mine.enter()
     with subprocess.Popen(
         [sys.executable, "-c", HOLDING, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
@@ -106,7 +118,7 @@ def test_a_killed_process_is_known_to_be_dead_at_once_and_a_live_one_is_not(tmp_
     assert not mine.is_dead("a")
     assert not mine.is_dead("../b")
     mine.leave()
-    assert list(folder.iterdir()) == []
+    assert [file.name for file in folder.iterdir()] == ["opening.lock"]
 
 
 async def test_rows_of_a_killed_process_are_unknown_at_once(tmp_path: Path) -> None:

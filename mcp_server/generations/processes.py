@@ -4,6 +4,7 @@ So the rows of a killed process are known for what they are at once, and not onl
 """
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,13 +18,27 @@ class Processes:
         self._process = process
         self._own: FileLock | None = None
 
-    def enter(self) -> None:
-        """Take this process's lock.
+    @contextlib.contextmanager
+    def alone(self, seconds: float) -> Iterator[None]:
+        """Keep the others out of such a block.
 
         Raises:
-            OSError: the folder can't be written to.
+            OSError: the folder can't be written to, or another did not leave its block for so long.
         """
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        lock = self._lock("opening")
+        try:
+            lock.acquire(timeout=seconds, blocking=True, poll_interval=0.01)
+        except NotImplementedError:  # pragma: no cover - no locks on this file system
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def enter(self) -> None:
+        """Take this process's lock; in a block of `alone`."""
         self._own = self._lock(self._process)
         with contextlib.suppress(NotImplementedError):  # no locks on this file system: the lease must do
             self._own.acquire()

@@ -132,19 +132,20 @@ class SqliteLedger:
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path.touch(mode=0o600)  # SQLite gives its other files the same rights
-        file = sqlite3.connect(
-            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            file.row_factory = sqlite3.Row
-            _check_ours(file, len(self._migrations))
-            file.execute("PRAGMA journal_mode = WAL")
-            file.execute("PRAGMA synchronous = FULL")  # a row outlives a power cut, too
-            _migrate(file, self._migrations)
-            self._processes.enter()
-        except BaseException:
-            file.close()
-            raise
+        with self._processes.alone(_BUSY_SECONDS):  # to change the journal's mode SQLite waits for nobody
+            file = sqlite3.connect(
+                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            try:
+                file.row_factory = sqlite3.Row
+                _check_ours(file, len(self._migrations))
+                file.execute("PRAGMA journal_mode = WAL")
+                file.execute("PRAGMA synchronous = FULL")  # a row outlives a power cut, too
+                _migrate(file, self._migrations)
+                self._processes.enter()
+            except BaseException:
+                file.close()
+                raise
         self._file = file
         self._identity = _identity(self._path)
         return file
