@@ -105,8 +105,8 @@ def configure_logging(level: str) -> None:
 
 
 def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    # Until the server takes its signals over: it has begun nothing yet.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGINT, signal.SIGTERM):  # until the server takes them over: nothing is begun yet
+        signal.signal(number, lambda *_: os._exit(0))
     # While the SDK's many models are imported, a garbage collection finds nothing and costs a tenth of the
     # start; what is there afterwards stays, so later collections need not look at it.
     gc.disable()

@@ -5,13 +5,10 @@ import logging
 from typing import Any
 
 import anyio
-from mcp.server.elicitation import AcceptedElicitation
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ToolError
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
 from mcp_types.version import is_version_at_least
-from pydantic import BaseModel, Field
 
 from mcp_server.errors import BudgetExceeded, quote
 
@@ -24,10 +21,11 @@ _KEY = "confirm"
 _FIRST_WITH_INPUT_REQUIRED = "2026-07-28"
 
 
-class Answer(BaseModel):
-    """The form that the person sees. Hosts show its one box ticked: to accept is enough."""
-
-    proceed: bool = Field(default=True, title="Make the images")
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {"proceed": {"type": "boolean", "title": "Make the images", "default": True}},
+}
+"""What the person sees. Hosts show its one box ticked: to accept is enough."""
 
 
 class AskFirst(Exception):
@@ -79,13 +77,8 @@ class Confirmation:
         state = hashlib.sha256(question.encode()).hexdigest()
         answer = (context.input_responses or {}).get(_KEY)
         if isinstance(answer, ElicitResult) and context.request_state == state:
-            agreed = answer.action == "accept" and (answer.content or {}).get("proceed", True) is True
-            return "yes" if agreed else "said no"
-        schema = {
-            "type": "object",
-            "properties": {"proceed": {"type": "boolean", "title": "Make the images", "default": True}},
-        }
-        params = ElicitRequestFormParams(message=question, requested_schema=schema)
+            return _meaning(answer)
+        params = ElicitRequestFormParams(message=question, requested_schema=_FORM)
         raise AskFirst(
             InputRequiredResult(input_requests={_KEY: ElicitRequest(params=params)}, request_state=state)
         )
@@ -93,13 +86,17 @@ class Confirmation:
     async def _ask(self, context: Context[Any, Any], question: str) -> str:
         with anyio.move_on_after(self._seconds):
             try:
-                answer = await context.elicit(question, Answer)
-            except (MCPError, ToolError, ValueError) as error:
+                answer = await context.session.elicit_form(question, _FORM, context.request_id)
+            except (MCPError, ValueError) as error:
                 logger.warning("asking the person failed: %s", type(error).__name__)
                 return "the host did not give a usable answer"
-            agreed = isinstance(answer, AcceptedElicitation) and answer.data.proceed
-            return "yes" if agreed else "said no"
+            return _meaning(answer)
         return f"gave no answer within {self._seconds:.0f} s"
+
+
+def _meaning(answer: ElicitResult) -> str:
+    agreed = answer.action == "accept" and (answer.content or {}).get("proceed", True) is True
+    return "yes" if agreed else "said no"
 
 
 def _can_ask(context: Context[Any, Any]) -> bool:

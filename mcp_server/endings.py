@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
 _LAST_SECONDS = 3.0
 
 
@@ -22,12 +24,14 @@ def signals(first: Callable[[], None], again: Callable[[], None]) -> Iterator[No
         loop.call_soon_threadsafe(again if seen else first)
         seen = True
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in NUMBERS:
+        signal.signal(number, handle)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        # Python's own handling would come back at its very end: what comes now must not change the exit code.
+        for number in NUMBERS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def exit_soon() -> None:

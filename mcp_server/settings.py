@@ -181,6 +181,10 @@ class Settings(BaseModel):
     @classmethod
     def _store_is_known(cls, url: str) -> str:
         if url == "memory://" or re.fullmatch(r"sqlite://(/+[^/\0][^\0]*)", url):
+            try:
+                Path(url.removeprefix("sqlite:///")).expanduser()
+            except RuntimeError:
+                raise ValueError("names a home folder that is not there") from None
             return url
         raise ValueError("must be sqlite:///PATH, with an absolute path, or memory://")
 

@@ -80,8 +80,9 @@ async def serve_stdio(settings: Settings) -> None:
             await stdin.ended.wait()
             # The host has left. What it asked for before gets its time, and may still be read by someone.
             await generations.abandon_all()
+            started = anyio.current_time()
             await server.answered(settings.drain_seconds, unless=told)
-            await generations.drain()
+            await generations.drain(max(0.0, settings.drain_seconds - (anyio.current_time() - started)))
             await server.answered(_LAST_SECONDS)
             exit_soon()
             stdin.end()

@@ -189,10 +189,12 @@ async def asking(
             yield client
 
 
-@pytest.mark.parametrize("content", [{"proceed": True}, {}])
-async def test_the_person_is_asked_once_with_prompt_count_and_cap(era: str, content: dict[str, bool]) -> None:
+@pytest.mark.parametrize("content", [{"proceed": True}, {}, None])
+async def test_the_person_is_asked_once_with_prompt_count_and_cap(
+    era: str, content: dict[str, str | int | float | bool | list[str] | None] | None
+) -> None:
     transport, requests = answering(pictures(*LINKS[:4]))
-    person = Person(ElicitResult(action="accept", content=dict(content)))
+    person = Person(ElicitResult(action="accept", content=content))
     async with asking(person, era, transport) as client:
         assert not (await client.call_tool("generate_image", batch(3))).is_error
         assert person.asked == []
@@ -220,6 +222,17 @@ async def test_anything_but_a_yes_costs_nothing_and_is_clear(era: str, answer: E
     assert text.startswith("[budget_exceeded] The person was asked")
     assert "Billed: no" in text
     assert requests == []
+
+
+async def test_the_person_is_not_asked_about_what_the_day_has_no_room_for(era: str) -> None:
+    transport, requests = answering(pictures())
+    person = Person(ElicitResult(action="accept"))
+    settings = make_settings(SEEDREAM_CONFIRM_ABOVE="3", SEEDREAM_IMAGES_PER_DAY="5")
+    async with Generations(settings, transport=transport) as service:
+        async with Client(SeedreamServer(service), mode=era, elicitation_callback=person) as client:
+            text = text_of(await client.call_tool("generate_image", batch(6)))
+    assert text.startswith("[budget_exceeded] 0 of the 5 images")
+    assert (person.asked, requests) == ([], [])
 
 
 async def test_a_host_that_fails_to_ask_counts_as_a_no() -> None:

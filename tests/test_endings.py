@@ -121,6 +121,22 @@ async def test_what_is_under_way_is_finished_recorded_and_saved(
 
 
 @pytest.mark.parametrize("end", END)
+async def test_calls_that_still_wait_for_their_turn_are_refused(
+    end: str, emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.app._latency = 0.4
+    with host(emulator, tmp_path / "ledger.db", SEEDREAM_MAX_CONCURRENCY="1") as one:
+        one.send(INITIALIZE, *({**CALL, "id": number} for number in (3, 4, 5)))
+        await at_work(emulator)
+        END[end](one)
+        await to_thread.run_sync(one.ended_well)
+        answers = one.answers()
+    texts = [answers[number]["result"]["content"][0]["text"] for number in (3, 4, 5)]
+    assert sum("told to end; nothing was sent" in text for text in texts) == 2
+    assert emulator.app.store.requests == 1
+
+
+@pytest.mark.parametrize("end", END)
 async def test_an_idle_server_ends_at_once(end: str, emulator: Emulator, tmp_path: Path) -> None:
     with host(emulator, tmp_path / "ledger.db") as one:
         one.send(INITIALIZE, LIST)

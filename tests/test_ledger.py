@@ -355,6 +355,13 @@ async def test_the_usual_time_is_the_median_of_alike_requests(ledger: Ledger, ro
     assert (await begin(ledger, row(most=5))).usual_seconds is None
 
 
+async def test_a_row_from_elsewhere_is_written_whole(ledger: Ledger, row: Any) -> None:
+    foreign = row(status="succeeded", urls=(URL,), pictures={}, abandoned=True)
+    await ledger.put(foreign)
+    await ledger.put(foreign)
+    assert await ledger.recent("local", 5) == [foreign]
+
+
 async def test_old_rows_are_pruned(ledger: Ledger, row: Any, clock: Clock) -> None:
     old = row()
     await begin(ledger, old)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Unpack, cast
 
@@ -16,7 +16,7 @@ import pytest
 
 from mcp_server.generations.fallback import RETRY, FallbackLedger
 from mcp_server.generations.generation import Generation
-from mcp_server.generations.ledger import Begun, Changes, Full, LedgerError, Terms
+from mcp_server.generations.ledger import Begun, Changes, Full, LedgerError, Terms, day_of
 from mcp_server.generations.memory import MemoryLedger
 from mcp_server.generations.processes import Processes
 from mcp_server.generations.sqlite import SqliteLedger
@@ -190,7 +190,19 @@ def with_a_damaged_row(path: Path) -> None:
             file.execute(statement)
         file.execute("PRAGMA user_version = 1")
         file.execute("PRAGMA application_id = 0x5EED4EA")
-        columns = ("local", "f", "a", "a", "m", "p", "no json", 0, 1, NOON.timestamp(), "succeeded")
+        columns = (
+            "local",
+            "f",
+            "a",
+            "a",
+            "m",
+            "p",
+            "no json",
+            0,
+            1,
+            datetime.now(UTC).timestamp(),
+            "succeeded",
+        )
         rest = (None, 1, "[]", 0, 0, None, None, 0, 0)
         marks = ", ".join("?" * 21)
         file.execute(f"INSERT INTO generations VALUES ({marks})", ("id", *columns, *rest))  # noqa: S608
@@ -233,14 +245,18 @@ async def test_a_file_that_cannot_be_used_is_left_as_it_is_and_each_result_says_
     assert before == (path.read_bytes() if path.is_file() else None)
 
 
-async def test_a_damaged_row_is_told_and_the_server_goes_on(tmp_path: Path) -> None:
+async def test_a_damaged_row_is_left_out_and_hides_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "ledger.db"
     with_a_damaged_row(path)
     transport, _ = answering(pictures())
     async with connect(transport=transport, SEEDREAM_STORE_URL=f"sqlite:///{path}") as client:
+        made = await client.call_tool("generate_image", {"prompt": "x"})
         listed = await client.call_tool("list_images", {})
-        assert "a row in it is damaged" in text_of(listed)
-        assert not (await client.call_tool("generate_image", {"prompt": "x"})).is_error
+    assert made.structured_content["warnings"] == []
+    assert [row["prompt"] for row in listed.structured_content["generations"]] == ["x"]
+    assert "a row in it is damaged" in caplog.text
 
 
 class Failing(MemoryLedger):
@@ -262,6 +278,9 @@ class Failing(MemoryLedger):
 
     async def renew(self, process: str, until: datetime) -> None:
         await self._unless_broken(super().renew(process, until))
+
+    async def get(self, caller: str, generation_id: str) -> Generation | None:
+        return cast("Generation | None", await self._unless_broken(super().get(caller, generation_id)))
 
     async def recent(self, caller: str, most: int) -> list[Generation]:
         return cast("list[Generation]", await self._unless_broken(super().recent(caller, most)))
@@ -307,7 +326,7 @@ async def test_what_is_under_way_when_the_store_breaks_is_joined_and_not_made_tw
     assert found.id == row.id
     store.broken = False
     await ledger.close()
-    assert set(store.rows) == {row.id}
+    assert set(store.rows) == {row.id, other.generation.id}
 
 
 async def test_while_the_store_is_broken_memory_serves_by_itself() -> None:
@@ -328,9 +347,50 @@ async def test_while_the_store_is_broken_memory_serves_by_itself() -> None:
     found = await ledger.get("local", stored.id)
     assert found is not None
     assert found.status == "failed"
-    ledger._memory.rows.clear()
     await ledger.close()
-    assert store.rows[row.id].status == "pending"
+    assert store.rows[row.id].status == "failed"
+
+
+async def test_while_the_store_is_away_its_last_count_holds_and_new_rows_are_written_later() -> None:
+    clock, terms = Clock(), Terms(per_day=3)
+    store = Failing(clock)
+    ledger = FallbackLedger(store, "x", clock)
+    for _ in range(2):
+        row = a_generation(created=NOON)
+        assert isinstance(await ledger.begin(row, terms), Begun)
+        await ledger.update(row.id, status="succeeded", urls=("https://a",), ended=NOON, pictures={})
+    assert await ledger.images_since("local", day_of(NOON), emulated=False) == 2
+    store.broken = True
+    third = a_generation(created=NOON)
+    assert isinstance(await ledger.begin(third, terms), Begun)
+    await ledger.update(third.id, status="succeeded", urls=("https://b",), ended=NOON, pictures={})
+    full = await ledger.begin(a_generation(created=NOON), terms)
+    assert isinstance(full, Full)
+    assert full.used == 3
+    store.broken = False
+    clock.now += RETRY + timedelta(seconds=1)
+    assert isinstance(await ledger.begin(a_generation(created=clock()), terms), Full)
+    assert store.rows[third.id].urls == ("https://b",)
+
+
+async def test_what_others_own_is_not_written_over_from_memory() -> None:
+    clock = Clock()
+    store = Failing(clock)
+    ledger = FallbackLedger(store, "x", clock)
+    row = a_generation(created=NOON, owner="b", abandoned=True)
+    await store.put(row)
+    claimed = await begin(ledger, a_generation(created=NOON))
+    assert claimed.claimed
+    store.broken = True
+    await begin(ledger, a_generation(created=NOON, fingerprint="g"))
+    assert await ledger.get("local", row.id) is None
+    assert ledger.trouble
+    await ledger.update(row.id, delivered=True)
+    store.broken = False
+    await store.update(row.id, status="succeeded", urls=("https://a",), ended=NOON, pictures={})
+    await ledger.close()
+    assert store.rows[row.id].urls == ("https://a",)
+    assert store.rows[row.id].delivered
 
 
 async def test_memory_forgets_the_oldest_rows() -> None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import anyio
 import httpx
@@ -16,7 +16,8 @@ from mcp.types import PromptReference, ResourceTemplateReference, TextResourceCo
 
 from mcp_server.generations import Generation, Generations
 from mcp_server.generations.fallback import FallbackLedger
-from mcp_server.generations.ledger import Begun, Full, Terms
+from mcp_server.generations.generation import LINK_LIFE, link_expiry
+from mcp_server.generations.ledger import Begun, Changes, Full, Terms
 from mcp_server.generations.memory import MemoryLedger
 from mcp_server.generations.sqlite import SqliteLedger
 from mcp_server.progress import making
@@ -263,8 +264,8 @@ async def test_whoever_has_joined_a_process_that_dies_is_told_and_nothing_is_sen
                 await anyio.wait_all_tasks_blocked()
                 listed = await client.call_tool("list_images", {})
                 assert "are being made" in text_of(listed)
-                await dying.close()  # as the system lets go of a dead process's lock
                 await dying.renew("b", clock())
+                await dying.close()
             held.let_go.set()
     await dying.close()
     assert texts[0].startswith("[outcome_unknown] The server process that sent the request has ended")
@@ -317,6 +318,34 @@ async def test_after_an_unknown_outcome_an_identical_call_is_new_and_warns() -> 
     assert result.structured_content["recovered"] is False
     assert third.structured_content["warnings"] == []
     assert len(requests) == 3
+
+
+async def test_one_odd_link_costs_neither_the_good_one_nor_the_server() -> None:
+    odd = pictures("https://cdn.example.com/good.jpg", "https://[cdn.example.com/a.jpg")
+    transport, _ = answering(odd)
+    async with connect(transport=transport) as client:
+        result = await client.call_tool("generate_image", BATCH)
+        assert (await client.call_tool("generate_image", BATCH)).is_error is False
+    assert [image["url"] for image in result.structured_content["images"]] == [
+        "https://cdn.example.com/good.jpg"
+    ]
+    assert link_expiry("https://[x", Clock()()) == Clock()() + LINK_LIFE
+
+
+async def test_an_outcome_that_cannot_be_recorded_still_reaches_the_call() -> None:
+    class Broken(MemoryLedger):
+        async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
+            if "urls" in changes:
+                raise ZeroDivisionError
+
+    transport, _ = answering(pictures())
+    async with Generations(
+        make_settings(), transport=transport, ledger=FallbackLedger(Broken(), "x"), process="a"
+    ) as service:
+        async with Client(SeedreamServer(service)) as client:
+            result = await client.call_tool("generate_image", {"prompt": "x"})
+            assert (await client.list_tools()).tools
+    assert result.structured_content["images"]
 
 
 async def test_many_doubts_are_told_in_few_words() -> None:

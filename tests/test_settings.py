@@ -27,6 +27,7 @@ def test_a_blank_variable_counts_as_unset() -> None:
     [
         ("NOVITA_API_KEY", "${user_config.api_key}"),
         ("SEEDREAM_STORE_URL", "sqlite://relative"),
+        ("SEEDREAM_STORE_URL", "sqlite:///~nobody-of-this-name/x.db"),
         ("SEEDREAM_STORE_URL", "redis://localhost"),
         ("SEEDREAM_STORE_URL", "/home/me/ledger.db"),
         ("SEEDREAM_IMAGES_PER_DAY", "0"),

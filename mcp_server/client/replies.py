@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from mcp_server.client.failures import what_it_says
 from mcp_server.errors import BadUpstreamReply
@@ -51,6 +52,10 @@ def _urls_of(item: object) -> Iterator[str]:
 
 
 def _is_usable(url: str) -> bool:
+    try:
+        urlsplit(url)
+    except ValueError:
+        return False
     return (
         url.startswith(("https://", "http://"))
         and len(url) <= LONGEST_URL

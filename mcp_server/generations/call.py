@@ -23,7 +23,7 @@ from mcp_server.generations.budget import refuse
 from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.generation import Generation, Made
 from mcp_server.generations.identity import fingerprint
-from mcp_server.generations.ledger import LEASE, Begun, Full, Terms
+from mcp_server.generations.ledger import LEASE, Begun, Full, Terms, day_of
 from mcp_server.generations.requests import Post, Request, Requests
 from mcp_server.progress import Phase, making
 from mcp_server.references import References
@@ -192,12 +192,19 @@ class Calls:
             taken = await self._take(wanted, None, _send_nothing)
             if isinstance(taken, _Wait):
                 return taken
+            await self._check_day(wanted)
+            if self._nobody_listens:
+                raise _no_more()
             await confirm(order.most)
         patience = self._clock() + LONGEST_WAIT
         while True:
-            if not self._slots.value:
+            immediate = self._slots.value > 0
+            if not immediate:
                 phase.enter("slot", lambda waited: f"Waiting for other requests to end, {waited:.0f} s")
             await self._slots.acquire()
+            if self._nobody_listens and not immediate:
+                self._slots.release()
+                raise _no_more()
             sent = False
 
             def send(wanted: Generation) -> None:
@@ -215,6 +222,16 @@ class Calls:
                 return taken
             assert isinstance(taken, Full)  # noqa: S101 - for the type checker: terms were given
             await self._wait_for_room(taken, wanted, patience, phase)
+
+    async def _check_day(self, wanted: Generation) -> None:
+        """Refuse what the day has no room for, before the person is asked about it."""
+        if (cap := self._terms.per_day) is None:
+            return
+        day = day_of(wanted.created)
+        used = await self._ledger.images_since(wanted.caller, day, emulated=wanted.emulated)
+        if used + wanted.most > cap:
+            full = Full(per_day=True, used=used, until=day + timedelta(days=1))
+            raise refuse(full, wanted, self._terms, wanted.created, waited=False) or Internal
 
     async def _take(
         self, wanted: Generation, terms: Terms | None, send: Callable[[Generation], None]
@@ -245,6 +262,8 @@ class Calls:
         Raises:
             BudgetExceeded: waiting is of no use, or lasted long enough; says when to come back.
         """
+        if self._nobody_listens:
+            raise _no_more()
         now = self._clock()
         if refusal := refuse(full, wanted, self._terms, now, waited=now >= patience):
             raise refusal
@@ -261,7 +280,8 @@ class Calls:
         generation = wait.generation
         while not _over(generation):
             found = await self._ledger.get(generation.caller, generation.id)
-            generation = found or replace(generation, status="unknown", pictures={})
+            if found or not self._ledger.trouble:  # or else it could not be looked at
+                generation = found or replace(generation, status="unknown", pictures={})
             if not _over(generation):
                 await anyio.sleep(_POLL_SECONDS)
         return generation, None
@@ -313,10 +333,13 @@ class Calls:
 
     def _check_not_ending(self) -> None:
         if self._ending:
-            raise UpstreamUnavailable(
-                "This server has been told to end; nothing was sent",
-                "call again once it has been started anew",
-            )
+            raise _no_more()
+
+
+def _no_more() -> UpstreamUnavailable:
+    return UpstreamUnavailable(
+        "This server has been told to end; nothing was sent", "call again once it has been started anew"
+    )
 
 
 def _send_nothing(_generation: Generation) -> None:

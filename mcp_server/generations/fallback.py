@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar, Unpack, cast
 
 from mcp_server.generations.generation import Generation
-from mcp_server.generations.ledger import Begun, Changes, Full, Ledger, LedgerError, Terms
+from mcp_server.generations.ledger import Begun, Changes, Full, Ledger, LedgerError, Terms, day_of
 from mcp_server.generations.memory import MemoryLedger
 
 logger = logging.getLogger(__name__)
@@ -35,8 +35,10 @@ class FallbackLedger:
         self._name = name
         self._clock = clock
         self._memory = MemoryLedger(clock)  # rows that the store does not have, or not as they are
-        self._at_work: dict[str, Generation] = {}  # rows of this process that are not over, as they are
-        self._late: set[str] = set()  # rows in memory that the store has in an older state
+        self._at_work: dict[str, Generation] = {}  # rows that this process makes, until they are over
+        self._late: dict[str, Changes] = {}  # what the store has not taken, of rows that it has
+        self._new: set[str] = set()  # rows that it does not have at all
+        self._counted: dict[tuple[str, bool], tuple[datetime, int]] = {}  # what it last said of a day
         self._failed_at: datetime | None = None
         self.trouble: str | None = None
 
@@ -47,10 +49,32 @@ class FallbackLedger:
             return begun
         begun = await self._try(lambda: self._store.begin(wanted, terms))
         if self._failed_at:
-            return await self._memory.begin(wanted, terms)
-        if isinstance(begun, Begun):
+            return await self._begin_in_memory(wanted, terms)
+        if isinstance(begun, Begun) and begun.generation.owner == wanted.owner:
             self._at_work[begun.generation.id] = begun.generation
         return begun
+
+    async def _begin_in_memory(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+        """As `begin`, with what the store last said of the day taken off the budget."""
+        day, used = self._counted.get((wanted.caller, wanted.emulated), (day_of(wanted.created), 0))
+        if terms and terms.per_day is not None and day == day_of(wanted.created):
+            # What memory has of the store's rows, it counts by itself.
+            used -= sum(
+                row.counted
+                for row in self._memory.rows.values()
+                if row.id not in self._new
+                and (row.caller, row.emulated) == (wanted.caller, wanted.emulated)
+                and row.status != "pending"
+                and row.created >= day
+            )
+            used = max(0, used)
+            terms = replace(terms, per_day=max(0, terms.per_day - used))
+        else:
+            used = 0
+        begun = await self._memory.begin(wanted, terms)
+        if isinstance(begun, Begun) and not begun.claimed:
+            self._new.add(wanted.id)
+        return replace(begun, used=begun.used + used) if isinstance(begun, Full) and begun.per_day else begun
 
     async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
         """See `Ledger.update`."""
@@ -58,12 +82,21 @@ class FallbackLedger:
         rows = [row for name in generation_ids if (row := self._at_work.get(name))]
         for row in rows:
             self._at_work[row.id] = replace(row, **changes)
-        if in_time := [name for name in generation_ids if name not in self._late]:
+        in_time = [name for name in generation_ids if name not in self._late and name not in self._new]
+        if in_time:
             await self._try(lambda: self._store.update(*in_time, **changes))
+        # Only what changed here: others may have changed the rest.
+        for name in generation_ids if self._failed_at else set(generation_ids) - set(in_time):
+            if name not in self._new:
+                self._late[name] = cast("Changes", {**self._late.get(name, {}), **changes})
         for row in rows:
             now = self._at_work.get(row.id)
             if now and now.status != "pending" and (now.delivered or now.abandoned):
                 del self._at_work[row.id]
+
+    async def put(self, generation: Generation) -> None:
+        """See `Ledger.put`."""
+        await self._try(lambda: self._store.put(generation))
 
     async def renew(self, process: str, until: datetime) -> None:
         """See `Ledger.renew`."""
@@ -91,7 +124,11 @@ class FallbackLedger:
 
     async def images_since(self, caller: str, since: datetime, *, emulated: bool) -> int:
         """See `Ledger.images_since`."""
-        stored = await self._try(lambda: self._store.images_since(caller, since, emulated=emulated)) or 0
+        stored = await self._try(lambda: self._store.images_since(caller, since, emulated=emulated))
+        if stored is None:
+            day, counted = self._counted.get((caller, emulated), (since, 0))
+            stored = counted if day == since else 0
+        self._counted[caller, emulated] = (since, stored)
         return stored + await self._memory.images_since(caller, since, emulated=emulated)
 
     async def prune(self, before: datetime) -> None:
@@ -122,19 +159,23 @@ class FallbackLedger:
             )
             for row in self._at_work.values():
                 self._memory.rows[row.id] = row
-                self._late.add(row.id)
+                self._late.setdefault(row.id, {})
             return None
         self._failed_at = self.trouble = None
         return result
 
     async def _catch_up(self) -> None:
         """Write to the store what it did not take when it happened."""
-        for generation_id in list(self._late):
-            if row := self._memory.rows.get(generation_id):
-                state = {name: getattr(row, name) for name in Changes.__annotations__}
-                changes = cast("Changes", {name: value for name, value in state.items() if value is not None})
+        for generation_id in [*self._new, *self._late]:
+            row = self._memory.rows.get(generation_id)
+            if generation_id in self._new and row:
+                await self._try(partial(self._store.put, row))
+            elif changes := self._late.get(generation_id):
                 await self._try(partial(self._store.update, generation_id, **changes))
-                if self._failed_at:
-                    return
-                del self._memory.rows[generation_id]
-            self._late.discard(generation_id)
+            if self._failed_at:
+                return
+            self._memory.rows.pop(generation_id, None)
+            self._new.discard(generation_id)
+            self._late.pop(generation_id, None)
+            if row and row.status == "pending":
+                self._at_work[generation_id] = row

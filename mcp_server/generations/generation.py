@@ -87,8 +87,8 @@ class Made:
 
 def link_expiry(url: str, created: datetime) -> datetime:
     """When a link ends: as its own query says, as object stores sign them, or else by `LINK_LIFE`."""
-    query = {name.lower(): value for name, value in parse_qsl(urlsplit(url).query)}
     try:
+        query = {name.lower(): value for name, value in parse_qsl(urlsplit(url).query)}
         for name in ("expires", "x-expires"):
             if name in query:
                 return datetime.fromtimestamp(int(query[name]), UTC)

@@ -87,6 +87,9 @@ class Ledger(Protocol):
     async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
         """Change rows; of an id that is not there, nothing."""
 
+    async def put(self, generation: Generation) -> None:
+        """Write a whole row that was begun elsewhere, while this store could not be used."""
+
     async def renew(self, process: str, until: datetime) -> None:
         """Let the lease of `process` run to `until`; a time that has passed ends it."""
 

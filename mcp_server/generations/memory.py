@@ -67,6 +67,10 @@ class MemoryLedger:
             if row := self.rows.get(generation_id):
                 self.rows[generation_id] = replace(row, **changes)
 
+    async def put(self, generation: Generation) -> None:
+        """See `Ledger.put`."""
+        self.rows[generation.id] = generation
+
     async def renew(self, process: str, until: datetime) -> None:
         """See `Ledger.renew`."""
         self._leases[process] = until

@@ -50,15 +50,19 @@ class Processes:
             self._own = None
             self.forget(self._process)
 
-    def is_dead(self, process: str) -> bool:
-        """Whether the process has surely ended. False where it can't be told."""
-        if process == self._process or not process.isalnum() or not self._file(process).exists():
+    def is_dead(self, process: str) -> bool | None:
+        """Whether the process has ended; None where that can't be told, and its lease must tell."""
+        if process == self._process:
             return False
+        if not process.isalnum() or not self._file(process).exists():
+            return None
         lock = self._lock(process)
         try:
             lock.acquire()
-        except (Timeout, OSError, NotImplementedError):
+        except Timeout:
             return False
+        except (OSError, NotImplementedError):  # pragma: no cover - a file system without locks
+            return None
         lock.release()
         return True
 

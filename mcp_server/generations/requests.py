@@ -113,18 +113,25 @@ class Requests:
             finally:
                 sent()
         # Nothing may come between an outcome and its record.
+        try:
+            await self._finish(request, outcome or _failure(_ENDED, request.generation))
+        except Exception as error:  # noqa: BLE001 - as above; those who wait get what is known
+            logger.error("%s", describe(error))  # noqa: TRY400
+        finally:
+            del self._under_way[request.generation.id]
+            request.over.set()
+
+    async def _finish(self, request: Request, changes: Changes) -> None:
+        """Record the outcome, then save the pictures."""
+        changes["ended"] = self._clock()
+        if self._save is None or changes["status"] != "succeeded":
+            changes["pictures"] = {}
+        request.generation = replace(request.generation, **changes)
         with anyio.CancelScope(shield=True):
-            changes = outcome or _failure(_ENDED, request.generation)
-            changes["ended"] = self._clock()
-            if self._save is None or changes["status"] != "succeeded":
-                changes["pictures"] = {}
-            request.generation = replace(request.generation, **changes)
             await self._ledger.update(request.generation.id, **changes)
         if self._save and request.generation.pictures is None:
             with request.scope:
                 request.generation, request.warnings = await self._save(request.generation)
-        del self._under_way[request.generation.id]
-        request.over.set()
 
 
 _ENDED = OutcomeUnknown(

@@ -87,13 +87,14 @@ class Generations:
         # Unwound last in, first out: the client closes before the emulator that it speaks to.
         await self._exits.__aexit__(kind, error, trace)
 
-    async def drain(self) -> None:
-        """Take no more calls, and wait for the requests under way, at most `SEEDREAM_DRAIN_SECONDS`.
+    async def drain(self, seconds: float | None = None) -> None:
+        """Take no more calls, and wait for the requests under way: `seconds`, or `SEEDREAM_DRAIN_SECONDS`.
 
         What is still under way then is given up, and recorded as unknown.
         """
         if self._calls:
-            await self._calls.drain(self.settings.drain_seconds, self._hurry)
+            limit = self.settings.drain_seconds if seconds is None else seconds
+            await self._calls.drain(limit, self._hurry)
 
     def hurry(self) -> None:
         """End a drain now."""

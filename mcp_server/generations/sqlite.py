@@ -1,5 +1,6 @@
 """The ledger in a SQLite file that any number of processes share."""
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from mcp_server.generations import rows
 from mcp_server.generations.generation import Generation
 from mcp_server.generations.ledger import Begun, Changes, Full, LedgerError, Terms
 from mcp_server.generations.processes import Processes
-from mcp_server.generations.statements import MIGRATIONS, begin, bury, renew
+from mcp_server.generations.statements import MIGRATIONS, begin, bury, insert, renew
 
 APPLICATION_ID = 0x5EED4EA
 """Marks a file as this program's own."""
@@ -21,6 +22,8 @@ APPLICATION_ID = 0x5EED4EA
 _BUSY_SECONDS = 5.0
 
 Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
 
 
 class SqliteLedger:
@@ -54,10 +57,22 @@ class SqliteLedger:
 
     async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
         """See `Ledger.update`."""
-        values = rows.to_columns(changes)
-        text = f"UPDATE generations SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?"  # noqa: S608 - names of ours
-        every = [[*values.values(), generation_id] for generation_id in generation_ids]
-        await self._run(lambda file: file.executemany(text, every))
+
+        def change(file: sqlite3.Connection) -> None:
+            values = rows.to_columns(changes)
+            names = ", ".join(f"{name} = ?" for name in values)
+            every = [[*values.values(), generation_id] for generation_id in generation_ids]
+            file.executemany(f"UPDATE generations SET {names} WHERE id = ?", every)  # noqa: S608 - names of ours
+
+        await self._run(change)
+
+    async def put(self, generation: Generation) -> None:
+        """See `Ledger.put`."""
+
+        def write(file: sqlite3.Connection) -> None:
+            insert(file, rows.to_row(generation))
+
+        await self._run(write)
 
     async def renew(self, process: str, until: datetime) -> None:
         """See `Ledger.renew`."""
@@ -101,9 +116,17 @@ class SqliteLedger:
 
     async def _select(self, condition: str, *parameters: object, sweep: bool = False) -> list[Generation]:
         text = f"SELECT * FROM generations WHERE {condition}"  # noqa: S608 - conditions of ours
-        return await self._run(
-            lambda file: [rows.from_row(row) for row in file.execute(text, parameters)], sweep=sweep
-        )
+
+        def read(file: sqlite3.Connection) -> list[Generation]:
+            found = []
+            for row in file.execute(text, parameters):
+                try:
+                    found.append(rows.from_row(row))
+                except ValueError as error:  # one damaged row must not hide the others
+                    logger.warning("left out of the ledger: %s", error)
+            return found
+
+        return await self._run(read, sweep=sweep)
 
     async def _run(
         self, work: Callable[[sqlite3.Connection], Result], *, sweep: bool = False, reads: bool = False
@@ -130,6 +153,8 @@ class SqliteLedger:
         return await to_thread.run_sync(transaction, limiter=self._turn)
 
     def _open(self) -> sqlite3.Connection:
+        if not self._path.is_absolute():
+            raise ValueError("there is no home folder to keep it in")
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path.touch(mode=0o600)  # SQLite gives its other files the same rights
         with self._processes.alone(_BUSY_SECONDS):  # to change the journal's mode SQLite waits for nobody
@@ -161,7 +186,7 @@ class SqliteLedger:
         now = self._clock()
         for process, until in file.execute("SELECT process, until FROM leases").fetchall():
             dead = self._processes.is_dead(process)
-            if dead or until <= now.timestamp():
+            if dead or (dead is None and until <= now.timestamp()):
                 bury(file, process, now)
             if dead:
                 self._processes.forget(process)

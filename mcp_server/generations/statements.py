@@ -83,10 +83,7 @@ def begin(file: sqlite3.Connection, wanted: Generation, terms: Terms | None) -> 
         f"{_IDENTICAL} AND status = 'succeeded'), 0) ORDER BY created DESC",
         values,
     ).fetchall()
-    file.execute(
-        f"INSERT INTO generations ({', '.join(values)}) VALUES ({', '.join(f':{name}' for name in values)})",  # noqa: S608
-        values,
-    )
+    insert(file, values)
     return Begun(wanted, in_doubt=tuple(map(rows.from_row, in_doubt)), usual_seconds=usual_seconds)
 
 
@@ -107,6 +104,12 @@ def _full(
         )
         window = [(rows.moment(created), counted) for created, counted in found]
     return full(today, window, wanted, terms)
+
+
+def insert(file: sqlite3.Connection, row: Mapping[str, Any]) -> None:
+    """Write a whole row, in place of one with its id."""
+    names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+    file.execute(f"INSERT OR REPLACE INTO generations ({names}) VALUES ({marks})", row)  # noqa: S608 - names of ours
 
 
 def renew(file: sqlite3.Connection, process: str, until: datetime) -> None:

@@ -23,7 +23,10 @@ def open_ledger(url: str | None, process: str, clock: Callable[[], datetime]) ->
         return FallbackLedger(MemoryLedger(clock), url, clock)
     from mcp_server.generations.sqlite import SqliteLedger
 
-    path = sqlite_path(url) if url else default_path()
+    try:
+        path = sqlite_path(url) if url else default_path()
+    except RuntimeError:  # no home folder; the ledger says so when it is used
+        path = Path("~", FILE)
     return FallbackLedger(SqliteLedger(path, process, clock), str(path), clock)
 
 
