@@ -288,3 +288,29 @@ async def test_what_was_abandoned_is_recovered_without_asking(era: str) -> None:
         result = await client.call_tool("generate_image", batch(4))
     assert result.structured_content["recovered"] is True
     assert len(person.asked) == 1
+
+
+async def test_within_the_day_the_person_is_asked_as_ever(era: str) -> None:
+    transport, requests = answering(pictures(*LINKS[:4]))
+    person = Person(ElicitResult(action="accept"))
+    settings = make_settings(SEEDREAM_CONFIRM_ABOVE="3", SEEDREAM_IMAGES_PER_DAY="5")
+    async with Generations(settings, transport=transport) as service:
+        async with Client(SeedreamServer(service), mode=era, elicitation_callback=person) as client:
+            assert not (await client.call_tool("generate_image", batch(4))).is_error
+    assert (len(person.asked), len(requests)) == (1, 1)
+
+
+async def test_once_the_host_has_left_nobody_is_asked_and_nothing_waits() -> None:
+    transport, requests = answering(pictures())
+    person = Person(ElicitResult(action="accept"))
+    settings = make_settings(SEEDREAM_CONFIRM_ABOVE="1", SEEDREAM_IMAGES_PER_MINUTE="2")
+    async with Generations(settings, transport=transport) as service:
+        async with Client(SeedreamServer(service), elicitation_callback=person) as client:
+            for _ in range(2):
+                await client.call_tool("generate_image", {"prompt": "x"})
+            await service.abandon_all()
+            asking_text = text_of(await client.call_tool("generate_image", batch(2)))
+            waiting_text = text_of(await client.call_tool("generate_image", {"prompt": "y"}))
+    assert "told to end" in asking_text
+    assert "told to end" in waiting_text
+    assert (person.asked, len(requests)) == ([], 2)

@@ -399,6 +399,12 @@ async def test_memory_forgets_the_oldest_rows() -> None:
     assert [row.id for row in await ledger.recent("local", 9)] == ids[:1:-1]
 
 
+async def test_without_a_home_folder_memory_serves_and_the_trouble_is_told() -> None:
+    ledger = open_ledger("sqlite:///~nobody-of-this-name/x.db", "a", Clock())
+    assert await ledger.recent("local", 1) == []
+    assert "no home folder" in (ledger.trouble or "")
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [

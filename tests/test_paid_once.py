@@ -17,7 +17,7 @@ from mcp.types import PromptReference, ResourceTemplateReference, TextResourceCo
 from mcp_server.generations import Generation, Generations
 from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.generation import LINK_LIFE, link_expiry
-from mcp_server.generations.ledger import Begun, Changes, Full, Terms
+from mcp_server.generations.ledger import LEASE, Begun, Changes, Full, LedgerError, Terms
 from mcp_server.generations.memory import MemoryLedger
 from mcp_server.generations.sqlite import SqliteLedger
 from mcp_server.progress import making
@@ -346,6 +346,49 @@ async def test_an_outcome_that_cannot_be_recorded_still_reaches_the_call() -> No
             result = await client.call_tool("generate_image", {"prompt": "x"})
             assert (await client.list_tools()).tools
     assert result.structured_content["images"]
+
+
+async def test_a_store_that_cannot_be_read_for_a_while_is_no_answer() -> None:
+    clock = Clock()
+
+    class Shaky(MemoryLedger):
+        looks = 0
+
+        async def get(self, caller: str, generation_id: str) -> Generation | None:
+            self.looks += 1
+            if self.looks == 1:
+                raise LedgerError("locked")
+            clock.forward(seconds=20)  # by then it may be tried again
+            await self.update(
+                generation_id, status="succeeded", urls=("https://a.example/1",), ended=clock(), pictures={}
+            )
+            return await super().get(caller, generation_id)
+
+    transport, requests = answering(pictures())
+    store = Shaky(clock)
+    ledger = FallbackLedger(store, "x", clock)
+    async with Generations(
+        make_settings(), transport=transport, ledger=ledger, process="a", clock=clock
+    ) as service:
+        async with Client(SeedreamServer(service)) as client:
+            first = await client.call_tool("generate_image", {"prompt": "x"})
+            (row,) = store.rows.values()
+            store.rows[row.id] = replace(
+                row, abandoned=True, status="pending", pictures=None, owner="b", waiter="b"
+            )
+            await store.renew("b", clock() + LEASE * 10)
+
+            async def time_passes() -> None:
+                while ledger.trouble is None:  # noqa: ASYNC110 - no event tells of it
+                    await anyio.sleep(0.01)
+                clock.forward(seconds=20)
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(time_passes)
+                result = await client.call_tool("generate_image", {"prompt": "x"})
+    assert not first.is_error
+    assert result.structured_content["recovered"] is True
+    assert len(requests) == 1
 
 
 async def test_many_doubts_are_told_in_few_words() -> None:
