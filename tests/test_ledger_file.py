@@ -373,6 +373,46 @@ async def test_while_the_store_is_away_its_last_count_holds_and_new_rows_are_wri
     assert store.rows[third.id].urls == ("https://b",)
 
 
+@pytest.mark.parametrize("new", [True, False], ids=["a new row", "a row that the store has"])
+async def test_what_happens_while_the_store_catches_up_is_written_too(new: bool) -> None:
+    clock = Clock()
+    reached, gate = anyio.Event(), anyio.Event()
+
+    class Slow(Failing):
+        slow = False
+
+        async def _wait(self) -> None:
+            if self.slow:
+                reached.set()
+                await gate.wait()
+
+        async def put(self, generation: Generation) -> None:
+            await super().put(generation)
+            await self._wait()
+
+        async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
+            await super().update(*generation_ids, **changes)
+            await self._wait()
+
+    store = Slow(clock)
+    ledger = FallbackLedger(store, "x", clock)
+    row = a_generation(created=NOON)
+    store.broken = new
+    await begin(ledger, row)
+    store.broken = True
+    await ledger.update(row.id, counted=1)
+    store.broken, store.slow = False, True
+    clock.now += RETRY + timedelta(seconds=1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ledger.renew, "a", clock() + timedelta(minutes=1))
+        await reached.wait()
+        store.slow = False
+        await ledger.update(row.id, status="succeeded", urls=("https://a",), ended=NOON, pictures={})
+        gate.set()
+    await ledger.close()
+    assert store.rows[row.id].urls == ("https://a",)
+
+
 async def test_what_others_own_is_not_written_over_from_memory() -> None:
     clock = Clock()
     store = Failing(clock)

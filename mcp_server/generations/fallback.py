@@ -167,13 +167,17 @@ class FallbackLedger:
     async def _catch_up(self) -> None:
         """Write to the store what it did not take when it happened."""
         for generation_id in [*self._new, *self._late]:
-            row = self._memory.rows.get(generation_id)
+            row, changes = self._memory.rows.get(generation_id), self._late.get(generation_id)
             if generation_id in self._new and row:
                 await self._try(partial(self._store.put, row))
-            elif changes := self._late.get(generation_id):
+            elif changes:
                 await self._try(partial(self._store.update, generation_id, **changes))
             if self._failed_at:
                 return
+            if row is not self._memory.rows.get(generation_id) or changes is not self._late.get(
+                generation_id
+            ):
+                continue  # it went on while it was written: the next time writes the rest
             self._memory.rows.pop(generation_id, None)
             self._new.discard(generation_id)
             self._late.pop(generation_id, None)
