@@ -41,7 +41,7 @@ def _start_seconds(arguments: list[str]) -> float:
         [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin  # noqa: S101 - for the type checker
-        assert process.stdout  # noqa: S101
+        assert process.stdout  # noqa: S101 - as above
         process.stdin.write("".join(json.dumps(line) + "\n" for line in lines))
         process.stdin.flush()
         while json.loads(process.stdout.readline()).get("id") != 2:

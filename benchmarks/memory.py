@@ -78,7 +78,7 @@ def _plain(paths: list[str], url: str) -> tuple[float, float]:
         env=os.environ | {"NOVITA_BASE_URL": url},
     ) as process:
         assert process.stdin  # noqa: S101 - for the type checker
-        assert process.stdout  # noqa: S101
+        assert process.stdout  # noqa: S101 - as above
         process.stdin.write(json.dumps(paths) + "\n")
         process.stdin.flush()
         pid = int(process.stdout.readline())

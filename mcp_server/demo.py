@@ -58,7 +58,7 @@ async def _call(client: Client, target: Path, tool: str, arguments: dict[str, An
     """Call a tool, print what a host would see of it, and save its pictures. Returns the links."""
     print(f"\n{tool} {arguments['prompt']!r}")
 
-    async def show(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
+    async def show(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - the SDK gives three
         print(f"  … {message}")
 
     with _timed("answered"):

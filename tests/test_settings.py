@@ -29,7 +29,7 @@ def test_a_blank_variable_counts_as_unset() -> None:
         ("SEEDREAM_STORE_URL", "sqlite://relative"),
         ("SEEDREAM_STORE_URL", "sqlite:///~nobody-of-this-name/x.db"),
         ("SEEDREAM_STORE_URL", "redis://localhost"),
-        ("SEEDREAM_STORE_URL", "/home/me/ledger.db"),
+        ("SEEDREAM_STORE_URL", "/var/lib/ledger.db"),
         ("SEEDREAM_IMAGES_PER_DAY", "0"),
         ("SEEDREAM_CONFIRM_ABOVE", "-1"),
         ("SEEDREAM_DRAIN_SECONDS", "-1"),

@@ -85,7 +85,7 @@ def _drawable(text: str, font: Font) -> str:
     """`text` as `font` can show it: Pillow's own knows only plain letters, so accents are dropped there."""
     if isinstance(getattr(font, "path", None), str):  # a file of this machine
         return text
-    plain = unicodedata.normalize("NFKD", text.replace("—", "-").replace("–", "-"))  # noqa: RUF001
+    plain = unicodedata.normalize("NFKD", text.replace("—", "-").replace("–", "-"))  # noqa: RUF001 - dashes
     return "".join(char if char.isascii() else "?" for char in plain if not _is_mark(char))
 
 

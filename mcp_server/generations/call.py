@@ -11,20 +11,14 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from mcp_server.errors import (
-    Internal,
-    OutcomeUnknown,
-    SeedreamError,
-    UpstreamUnavailable,
-    describe,
-    revive,
-)
+from mcp_server.errors import Internal, SeedreamError, describe
 from mcp_server.generations.budget import refuse
 from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.generation import Generation, Made
 from mcp_server.generations.identity import fingerprint
 from mcp_server.generations.ledger import LEASE, Begun, Full, Terms, day_of
 from mcp_server.generations.requests import Post, Request, Requests
+from mcp_server.generations.words import error_of, no_more, said_of
 from mcp_server.progress import Phase, making
 from mcp_server.references import References
 from mcp_server.request import billable_images, without_image_data
@@ -44,7 +38,6 @@ _SETTLE_SECONDS = 0.5
 """How long after a result it is noted as delivered; what can't be written is known much sooner."""
 
 _TICK_SECONDS = 0.01
-_MOST_DOUBTS = 3
 
 Confirm = Callable[[int], Awaitable[None]]
 """Asks the person whether so many images may be billed. Raises what ends the call where they may not."""
@@ -153,7 +146,7 @@ class Calls:
         self._mark_delivered(wait.generation.id)
         if isinstance(wait.result, SeedreamError):
             raise wait.result
-        wait.result.warnings[:0] = _said_of(begun)
+        wait.result.warnings[:0] = said_of(begun)
         return replace(wait.result, recovered=begun.claimed)
 
     async def _attend(self, wait: "_Wait", finish: Finish) -> None:
@@ -163,7 +156,7 @@ class Calls:
                 await self._ledger.update(wait.generation.id, abandoned=True)
             generation, warnings = await self._outcome(wait)
             if generation.status != "succeeded":
-                wait.result = _error(generation)
+                wait.result = error_of(generation)
             elif not wait.left:
                 wait.result = await finish(generation, warnings)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the other calls
@@ -194,7 +187,7 @@ class Calls:
                 return taken
             await self._check_day(wanted)
             if self._nobody_listens:
-                raise _no_more()
+                raise no_more()
             await confirm(order.most)
         patience = self._clock() + LONGEST_WAIT
         while True:
@@ -204,7 +197,7 @@ class Calls:
             await self._slots.acquire()
             if self._nobody_listens and not immediate:
                 self._slots.release()
-                raise _no_more()
+                raise no_more()
             sent = False
 
             def send(wanted: Generation) -> None:
@@ -263,7 +256,7 @@ class Calls:
             BudgetExceeded: waiting is of no use, or lasted long enough; says when to come back.
         """
         if self._nobody_listens:
-            raise _no_more()
+            raise no_more()
         now = self._clock()
         if refusal := refuse(full, wanted, self._terms, now, waited=now >= patience):
             raise refusal
@@ -333,44 +326,11 @@ class Calls:
 
     def _check_not_ending(self) -> None:
         if self._ending:
-            raise _no_more()
-
-
-def _no_more() -> UpstreamUnavailable:
-    return UpstreamUnavailable(
-        "This server has been told to end; nothing was sent", "call again once it has been started anew"
-    )
+            raise no_more()
 
 
 def _send_nothing(_generation: Generation) -> None:
     """Where no terms are given there is nothing new."""
-
-
-def _said_of(begun: Begun) -> list[str]:
-    """What a result must say of how it began."""
-    said = [
-        f"An identical earlier call (generation {earlier.id}, {earlier.created:%Y-%m-%d %H:%M} UTC) ended "
-        "without an answer from the API: it may have been billed too."
-        for earlier in begun.in_doubt[:_MOST_DOUBTS]
-    ]
-    if (more := len(begun.in_doubt) - _MOST_DOUBTS) > 0:
-        said.append(f"So did {more} identical calls before those.")
-    if begun.claimed:
-        said.append(
-            "This was made for an earlier identical call that ended before it got it; it was billed once. "
-            "For another picture, call again."
-        )
-    return said
-
-
-def _error(generation: Generation) -> SeedreamError:
-    if failure := generation.failure:
-        return revive(failure.code, failure.problem, failure.remedy, failure.who)
-    return OutcomeUnknown(
-        "The server process that sent the request has ended, and its outcome is not known",
-        "tell the person that it may have been billed. If they want it all the same, call again: that makes "
-        "a new request",
-    )
 
 
 def _over(generation: Generation) -> bool:
