@@ -3,7 +3,7 @@
 The way of the data, top to bottom; a lower layer never imports an upper one:
 
     MCP request
-      -> stdio, or transports: Streamable HTTP and SSE
+      -> stdio, or http: Streamable HTTP and SSE, who may call, what a request may be
       -> server        tools, resources, completions; a failure becomes a readable tool error here
       -> tools         a call, step by step
       -> schemas       what tools/list publishes
@@ -17,10 +17,10 @@ The way of the data, top to bottom; a lower layer never imports an upper one:
       -> results       text, resource links and structured content, each complete alone
       -> MCP result
 
-Beside it: `settings` (the environment), `errors` (everything that can go wrong), `progress`
-(heartbeats while a call waits), `confirm` (asking the person), `disconnect` and `endings` (hosts that
-leave), `web` and `sockets` (under the HTTP servers), `cli`, `demo`, and `emulator`, a stand-in for the
-upstream that keeps the documented limits as data of its own.
+Beside it: `settings` (the environment; `network_settings` for servers), `errors` (everything that can
+go wrong), `progress` (heartbeats while a call waits), `confirm` (asking the person), `endings` (hosts
+that leave), `hosts`, `web` and `sockets` (under the HTTP servers), `cli`, `demo`, and `emulator`, a
+stand-in for the upstream that keeps the documented limits as data of its own.
 """
 
 __version__ = "0.1.0"

@@ -111,7 +111,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     # start; what is there afterwards stays, so later collections need not look at it.
     gc.disable()
     # The SDK before our own models: the other order is slower.
-    from mcp_server.transports import bind, serve_http  # isort: skip
+    from mcp_server.http.serve import bind, serve_http  # isort: skip
     import anyio
 
     from mcp_server.settings import SettingsError, read_settings, unknown_variables

@@ -1,6 +1,5 @@
 """Settings: one frozen model of the environment variables. It only holds values."""
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -8,11 +7,17 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 
 from mcp_server.limits import MODELS, Limits
+from mcp_server.network_settings import NetworkSettings, check_url
 
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
+
+IN_FILES = ("NOVITA_API_KEY", "SEEDREAM_HTTP_TOKEN", "SEEDREAM_HTTP_TOKENS", "SEEDREAM_STORE_URL")
+"""Variables that hold secrets: each may name a file instead, in a variable with `_FILE` behind its name."""
+
+_LARGEST_FILE = 1024**2
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -21,10 +26,8 @@ class SettingsError(Exception):
     """A setting that can't be used; `str()` of it is one line that names the variable."""
 
 
-class Settings(BaseModel):
+class Settings(NetworkSettings):
     """Every setting; the alias is the environment variable, the description what it means."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     api_key: SecretStr | None = Field(
         None,
@@ -68,8 +71,9 @@ class Settings(BaseModel):
     store_url: str | None = Field(
         None,
         alias="SEEDREAM_STORE_URL",
-        description="the record of generations: `sqlite:///PATH`, or `memory://` for none that lasts; unset: "
-        "a SQLite file in the user's state folder",
+        repr=False,  # it may hold a password
+        description="the record of generations: `sqlite:///PATH`, `redis://…` or `rediss://…` for "
+        "many replicas, or `memory://` for none that lasts; unset: a SQLite file in the user's state folder",
     )
     history_days: int = Field(
         90, ge=1, le=36_500, alias="SEEDREAM_HISTORY_DAYS", description="how long generations are recorded"
@@ -160,22 +164,7 @@ class Settings(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _base_url_is_safe(cls, url: str) -> str:
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            raise ValueError("is no URL") from error
-        if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-            raise ValueError("must look like https://api.novita.ai")
-        if not re.fullmatch(r"([a-z0-9_-]+\.)*[a-z0-9_-]+|[0-9a-f:]+:[0-9a-f:.]*", host):
-            raise ValueError("has a host name that can't be one")
-        if not re.fullmatch(r"[\x21-\x7e]+", url):
-            raise ValueError("has spaces or characters that no URL has")
-        if parts.username or parts.password:
-            raise ValueError("must not hold a user name or password")
-        if parts.scheme == "http" and not is_loopback(host):
-            raise ValueError("must be https: the API key would travel in the clear")
-        return url.rstrip("/")
+        return check_url(url)
 
     @field_validator("store_url")
     @classmethod
@@ -186,7 +175,12 @@ class Settings(BaseModel):
             except RuntimeError:
                 raise ValueError("names a home folder that is not there") from None
             return url
-        raise ValueError("must be sqlite:///PATH, with an absolute path, or memory://")
+        if _is_redis(url):
+            return url
+        raise ValueError(
+            "must be sqlite:///PATH, with an absolute path, redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], "
+            "or memory://"
+        )
 
     @field_validator("model")
     @classmethod
@@ -209,11 +203,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """
     names = [field.alias for field in Settings.model_fields.values() if field.alias]
     values = {name: environ[name].strip() for name in names if environ.get(name, "").strip()}
+    values |= _read_files(environ, values)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         lines = [
-            f"{'.'.join(map(str, one['loc']))} {_reason(one['msg'])}"
+            f"{one['loc'][0] if one['loc'] else ''} {_reason(one['msg'])}".lstrip()
             for one in error.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("\n".join(lines)) from None
@@ -221,17 +216,46 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Variables with our prefix that no setting reads: typos, or settings of another version."""
-    known = {field.alias for field in Settings.model_fields.values()}
+    known = {field.alias for field in Settings.model_fields.values()} | {f"{name}_FILE" for name in IN_FILES}
     return sorted(name for name in environ if name.startswith("SEEDREAM_") and name not in known)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address without brackets, is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") == "localhost"
 
 
 def _reason(message: str) -> str:
     return message.removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _read_files(environ: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    """The secrets that stand in files, as orchestrators hand them in.
+
+    Raises:
+        SettingsError: a file can't be read or is empty, or its variable is set, too.
+    """
+    found = {}
+    for name in IN_FILES:
+        path = environ.get(f"{name}_FILE", "").strip()
+        if not path:
+            continue
+        if name in values:
+            raise SettingsError(f"{name}_FILE is set, and so is {name}: only one of them can hold")
+        try:
+            with Path(path).open(encoding="utf-8") as file:
+                text = file.read(_LARGEST_FILE + 1).strip()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise SettingsError(
+                f"{name}_FILE names a file that can't be read: {reason or 'it is no text'}"
+            ) from None
+        if not text or len(text) > _LARGEST_FILE:
+            raise SettingsError(f"{name}_FILE names a file that is {'too large' if text else 'empty'}")
+        found[name] = text
+    return found
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    path = re.fullmatch(r"(/\d{0,4})?", parts.path)
+    return parts.scheme in ("redis", "rediss") and bool(host and path) and not parts.fragment

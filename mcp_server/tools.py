@@ -14,9 +14,9 @@ from mcp.types import CallToolResult, InputRequiredResult
 
 from mcp_server import results, schemas
 from mcp_server.confirm import AskFirst, Confirmation
-from mcp_server.disconnect import client_gone
 from mcp_server.errors import SeedreamError, UpstreamUnavailable
 from mcp_server.generations import Generations
+from mcp_server.http.disconnect import client_gone
 from mcp_server.progress import BEAT_SECONDS, Phase, heartbeat
 from mcp_server.references import check_references
 from mcp_server.request import (

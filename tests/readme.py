@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pydantic_core import PydanticUndefined
@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from mcp_server import emulator
 from mcp_server.emulator.faults import Fault
 from mcp_server.limits import SEEDREAM_4_0
+from mcp_server.network_settings import NetworkSettings
 from mcp_server.schemas import input_schema, list_input_schema
 from mcp_server.settings import Settings
 
@@ -37,9 +38,18 @@ def tools() -> str:
 
 
 def settings() -> str:
-    """A row for each environment variable."""
+    """A row for each environment variable that every server has."""
+    return _settings(name for name in Settings.model_fields if name not in NetworkSettings.model_fields)
+
+
+def network() -> str:
+    """A row for each environment variable of a server over the network."""
+    return _settings(NetworkSettings.model_fields)
+
+
+def _settings(names: Iterable[str]) -> str:
     lines = ["| variable | default | meaning |", "|---|---|---|"]
-    for field in Settings.model_fields.values():
+    for field in map(Settings.model_fields.__getitem__, names):
         default = None if field.default is PydanticUndefined else field.default
         lines.append(f"| `{field.alias}` | {_code(default)} | {_cell(field.description or '')} |")
     return "\n".join(lines)
@@ -64,6 +74,7 @@ def written(text: str) -> str:
     parts: Mapping[str, Callable[[], str]] = {
         "tools": tools,
         "settings": settings,
+        "network": network,
         "faults": faults,
         "not emulated": not_emulated,
     }
@@ -77,7 +88,7 @@ def written(text: str) -> str:
 
 
 def _code(value: object) -> str:
-    if value is None:
+    if value in (None, ()):
         return "-"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -11,8 +11,8 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 
+from mcp_server.http.serve import _one_reply
 from mcp_server.sockets import listen
-from mcp_server.transports import _one_reply
 from tests.conftest import child_environment, data_uri, image_bytes, running, text_of
 
 pytestmark = pytest.mark.anyio

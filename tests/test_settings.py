@@ -28,7 +28,23 @@ def test_a_blank_variable_counts_as_unset() -> None:
         ("NOVITA_API_KEY", "${user_config.api_key}"),
         ("SEEDREAM_STORE_URL", "sqlite://relative"),
         ("SEEDREAM_STORE_URL", "sqlite:///~nobody-of-this-name/x.db"),
-        ("SEEDREAM_STORE_URL", "redis://localhost"),
+        ("SEEDREAM_STORE_URL", "redis://"),
+        ("SEEDREAM_STORE_URL", "redis://:hunter2@host/seedream"),
+        ("SEEDREAM_STORE_URL", "redis://[hunter2"),
+        ("SEEDREAM_HTTP_TOKEN", "hunter2 hunter2"),
+        ("SEEDREAM_HTTP_TOKENS", "hunter2"),
+        ("SEEDREAM_HTTP_TOKENS", "{}"),
+        ("SEEDREAM_HTTP_TOKENS", '{"ann": 1}'),
+        ("SEEDREAM_HTTP_TOKENS", '["hunter2"]'),
+        ("SEEDREAM_HTTP_TOKENS", '{"ann": "hunter2", "ann": "b"}'),
+        ("SEEDREAM_HTTP_TOKENS", '{"ann": "hunter2", "bob": "hunter2"}'),
+        ("SEEDREAM_HTTP_TOKENS", '{"ann hunter2": "b"}'),
+        ("SEEDREAM_HTTP_TOKENS", '{"ann": "hunter2 b"}'),
+        ("SEEDREAM_HTTP_ALLOWED_HOSTS", "hunter2/x"),
+        ("SEEDREAM_HTTP_ALLOWED_ORIGINS", "hunter2"),
+        ("SEEDREAM_OAUTH_ISSUER", "http://hunter2.example"),
+        ("SEEDREAM_PUBLIC_URL", "hunter2"),
+        ("SEEDREAM_LOG_FORMAT", "hunter2"),
         ("SEEDREAM_STORE_URL", "/var/lib/ledger.db"),
         ("SEEDREAM_IMAGES_PER_DAY", "0"),
         ("SEEDREAM_CONFIRM_ABOVE", "-1"),
@@ -114,3 +130,56 @@ def test_the_key_is_in_no_representation() -> None:
 def test_variables_with_our_prefix_that_nothing_reads_are_found() -> None:
     found = unknown_variables({"SEEDREAM_WATERMRAK": "1", "SEEDREAM_MODEL": "x", "PATH": "y"})
     assert found == ["SEEDREAM_WATERMRAK"]
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text('{"ann": "a-token"}\n')
+    tokens = read_settings({"SEEDREAM_HTTP_TOKENS_FILE": str(file)}).http_tokens
+    assert tokens is not None
+    assert tokens["ann"].get_secret_value() == "a-token"
+    assert unknown_variables({"SEEDREAM_HTTP_TOKENS_FILE": "x"}) == []
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff", b"x" * (1024**2 + 1), None])
+def test_a_secret_file_of_no_use_is_one_line(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "hunter2"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"^NOVITA_API_KEY_FILE names a file that [^\n]*$") as caught:
+        read_settings({"NOVITA_API_KEY_FILE": str(file)})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="only one of them"):
+        read_settings({"SEEDREAM_HTTP_TOKEN": "a", "SEEDREAM_HTTP_TOKEN_FILE": str(tmp_path)})
+
+
+def test_settings_that_need_each_other_name_what_is_missing() -> None:
+    with pytest.raises(SettingsError, match=r"^SEEDREAM_OAUTH_ISSUER is missing"):
+        read_settings({"SEEDREAM_OAUTH_SCOPES": "a b"})
+    with pytest.raises(SettingsError, match=r"^SEEDREAM_HTTP_TOKEN is in"):
+        read_settings({"SEEDREAM_HTTP_TOKEN": "a", "SEEDREAM_HTTP_TOKENS": '{"ann": "a"}'})
+
+
+def test_lists_are_read() -> None:
+    settings = read_settings(
+        {
+            "SEEDREAM_HTTP_ALLOWED_HOSTS": "Example.com, b.example:8443,,c.example:*",
+            "SEEDREAM_HTTP_ALLOWED_ORIGINS": "https://example.com",
+            "SEEDREAM_OAUTH_ISSUER": "https://issuer.example/",
+            "SEEDREAM_OAUTH_SCOPES": "images:make  images:read",
+        }
+    )
+    assert settings.allowed_hosts == ("example.com", "b.example:8443", "c.example:*")
+    assert settings.allowed_origins == ("https://example.com",)
+    assert settings.oauth_issuer == "https://issuer.example/"
+    assert settings.oauth_scopes == ("images:make", "images:read")
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://u:p@h:6380/3", "redis://[::1]:1/", "redis://:p@h"])
+def test_a_store_of_many_replicas_is_a_redis_url_that_is_never_shown(url: str) -> None:
+    settings = read_settings({"SEEDREAM_STORE_URL": url})
+    assert settings.store_url == url
+    assert url not in repr(settings)

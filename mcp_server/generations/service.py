@@ -20,9 +20,10 @@ from anyio import to_thread
 from mcp_server.errors import NotConfigured
 from mcp_server.generations.generation import Made
 from mcp_server.generations.ledger import Terms
+from mcp_server.hosts import is_loopback
 from mcp_server.progress import Phase
 from mcp_server.references import References, Rules
-from mcp_server.settings import Settings, is_loopback
+from mcp_server.settings import Settings
 
 if TYPE_CHECKING:
     import httpx

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from mcp_server.disconnect import noticing
 from mcp_server.endings import signals
 from mcp_server.generations import Generations
+from mcp_server.hosts import is_loopback
+from mcp_server.http.disconnect import noticing
 from mcp_server.server import SeedreamServer
-from mcp_server.settings import Settings, is_loopback
+from mcp_server.settings import Settings
 from mcp_server.sockets import listen
 
 if TYPE_CHECKING:

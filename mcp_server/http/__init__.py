@@ -1,0 +1,1 @@
+"""Over the network: who may call, what a request may be, and how long it may take."""
