@@ -114,13 +114,14 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from mcp_server.http.serve import bind, serve_http  # isort: skip
     import anyio
 
-    from mcp_server.settings import SettingsError, read_settings, unknown_variables
+    from mcp_server.settings import SettingsError, check_extras, read_settings, unknown_variables
     from mcp_server.stdio import serve_stdio
 
     gc.freeze()
     gc.enable()
     try:
         settings = read_settings(environ)
+        check_extras(settings)
     except SettingsError as error:
         print(f"mcp-server-seedream: {error}", file=sys.stderr)
         return 2

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -212,6 +213,19 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             for one in error.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("\n".join(lines)) from None
+
+
+def check_extras(settings: Settings) -> None:
+    """Whether what the settings ask for is installed.
+
+    Raises:
+        SettingsError: says what to install.
+    """
+    if (settings.store_url or "").startswith("redis") and not find_spec("redis"):
+        raise SettingsError(
+            "SEEDREAM_STORE_URL names a Redis, and the library for it is not installed: install "
+            "'mcp-server-seedream[redis]'"
+        )
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

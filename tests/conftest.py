@@ -4,11 +4,13 @@ import base64
 import io
 import os
 import secrets
+import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -22,6 +24,7 @@ from mcp_server.emulator.faults import Fault
 from mcp_server.generations import Generation, Generations
 from mcp_server.server import SeedreamServer
 from mcp_server.settings import Settings, read_settings
+from mcp_server.sockets import listen
 
 KEY = "sk_live_THIS-IS-THE-SECRET"
 PREFIXES = ("SEEDREAM_", "NOVITA_")
@@ -79,6 +82,13 @@ async def no_sleep(_seconds: float) -> None:
     """Stands in for the waiting between attempts."""
 
 
+async def eventually(check: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until `check` says so: for what happens elsewhere, where there is no event to wait for."""
+    with anyio.fail_after(20):
+        while not await check():  # noqa: ASYNC110 - see above
+            await anyio.sleep(0.02)
+
+
 def answering(*replies: httpx.Response | Exception) -> tuple[httpx.MockTransport, list[httpx.Request]]:
     """A network that gives the replies in turn, the last one ever after; and the requests it got."""
     requests: list[httpx.Request] = []
@@ -96,6 +106,32 @@ def answering(*replies: httpx.Response | Exception) -> tuple[httpx.MockTransport
 def pictures(*urls: str) -> httpx.Response:
     """The API's success."""
     return httpx.Response(200, json={"images": list(urls or ("https://cdn.example.com/a.jpg?sig=%2F%3D",))})
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis or Valkey of the tests' own, on a free port."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@contextmanager
+def redis_server(folder: Path, port: int = 0) -> Iterator[str]:
+    """A server that keeps what it is told in `folder`, as an append-only file; its URL."""
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        pytest.skip("NOT TESTED: there is no redis-server or valkey-server on this machine")
+    if not port:
+        with listen("127.0.0.1", 0) as free:
+            port = free.getsockname()[1]
+    arguments = ["--port", str(port), "--bind", "127.0.0.1", "--appendonly", "yes", "--dir", str(folder)]
+    with subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert any("Ready to accept connections" in line for line in process.stdout)
+            yield f"redis://127.0.0.1:{port}"
+        finally:
+            process.kill()
 
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)

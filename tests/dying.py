@@ -19,7 +19,7 @@ from mcp import Client
 
 from mcp_server.generations import Generation, Generations
 from mcp_server.generations.fallback import FallbackLedger
-from mcp_server.generations.ledger import Begun, Changes, Full, Ledger, Terms
+from mcp_server.generations.ledger import Begun, Changes, Full, Held, Ledger, Terms
 from mcp_server.generations.sqlite import SqliteLedger
 from mcp_server.pictures import collect as _imported_once  # noqa: F401 - before the first fork
 from mcp_server.server import SeedreamServer
@@ -58,8 +58,12 @@ class DyingLedger:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
-    async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
-        return await self._fate.around("begin", lambda: self._ledger.begin(wanted, terms))
+    async def begin(
+        self, wanted: Generation, terms: Terms | None, *, doubts_since: datetime | None = None
+    ) -> Begun | Full | Held | None:
+        return await self._fate.around(
+            "begin", lambda: self._ledger.begin(wanted, terms, doubts_since=doubts_since)
+        )
 
     async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
         name = f"update {'+'.join(changes)}"

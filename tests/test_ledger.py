@@ -1,6 +1,7 @@
 """The contract of a ledger: one suite, run against each implementation."""
 
 import itertools
+import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +15,7 @@ from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.generation import Failure, Generation, Picture
 from mcp_server.generations.ledger import LEASE, Begun, Full, Ledger, Terms
 from mcp_server.generations.memory import MemoryLedger
+from mcp_server.generations.redis import RedisLedger
 from mcp_server.generations.sqlite import SqliteLedger
 from tests.conftest import NOON, Clock, a_generation
 
@@ -27,10 +29,12 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["memory", "sqlite", "fallback"])
+@pytest.fixture(params=["memory", "sqlite", "fallback", "redis"])
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Ledger]:
     made: Ledger = MemoryLedger(clock)
-    if request.param != "memory":
+    if request.param == "redis":
+        made = RedisLedger(request.getfixturevalue("redis_url"), "a", clock, f"{{{secrets.token_hex(8)}}}:")
+    elif request.param != "memory":
         made = SqliteLedger(tmp_path / "ledger.db", "a", clock)
     if request.param == "fallback":
         made = FallbackLedger(made, "x", clock)
@@ -229,6 +233,40 @@ async def test_an_identical_call_after_that_is_new_and_knows_of_the_doubt_until_
     await succeed(ledger, again, clock)
     clock.forward(seconds=1)
     assert (await begin(ledger, row())).in_doubt == ()
+
+
+async def test_a_doubt_that_nobody_was_told_of_is_claimed_once_where_that_is_asked_for(
+    ledger: Ledger, row: Any, clock: Clock
+) -> None:
+    cut_off = await begin(ledger, row(owner="b"))
+    clock.forward(seconds=LEASE.total_seconds())
+    long_ago = await ledger.begin(row(created=clock()), None, doubts_since=clock())
+    assert long_ago is None
+    told = await ledger.begin(row(created=clock()), FREE, doubts_since=NOON - timedelta(hours=1))
+    assert isinstance(told, Begun)
+    assert (told.claimed, told.generation.id) == (True, cut_off.generation.id)
+    assert told.generation.status == "unknown"
+    again = await ledger.begin(row(created=clock()), FREE, doubts_since=NOON - timedelta(hours=1))
+    assert isinstance(again, Begun)
+    assert not again.claimed
+    assert [earlier.id for earlier in again.in_doubt] == [cut_off.generation.id]
+
+
+async def test_pictures_are_claimed_before_doubts(ledger: Ledger, row: Any, clock: Clock) -> None:
+    paid = row(owner="a")
+    await begin(ledger, paid)
+    await succeed(ledger, paid, clock)
+    clock.forward(seconds=1)
+    await begin(ledger, row(owner="b", created=clock()))
+    await ledger.update(paid.id, abandoned=True)
+    clock.forward(seconds=LEASE.total_seconds())
+    claimed = await ledger.begin(row(created=clock()), FREE, doubts_since=NOON - timedelta(hours=1))
+    assert isinstance(claimed, Begun)
+    assert claimed.generation.id == paid.id
+
+
+async def test_a_store_that_is_there_can_be_used(ledger: Ledger) -> None:
+    await ledger.check()
 
 
 async def test_what_a_dead_process_made_and_nobody_got_is_claimed(

@@ -270,8 +270,11 @@ class Failing(MemoryLedger):
             raise LedgerError("disk full")
         return await work
 
-    async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
-        return cast("Begun | Full | None", await self._unless_broken(super().begin(wanted, terms)))
+    async def begin(
+        self, wanted: Generation, terms: Terms | None, *, doubts_since: datetime | None = None
+    ) -> Begun | Full | None:
+        begun = super().begin(wanted, terms, doubts_since=doubts_since)
+        return cast("Begun | Full | None", await self._unless_broken(begun))
 
     async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
         await self._unless_broken(super().update(*generation_ids, **changes))

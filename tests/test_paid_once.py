@@ -129,8 +129,10 @@ class Gated(MemoryLedger):
             with anyio.CancelScope(shield=True):
                 await self.gate.wait()
 
-    async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
-        begun = await super().begin(wanted, terms)
+    async def begin(
+        self, wanted: Generation, terms: Terms | None, *, doubts_since: datetime | None = None
+    ) -> Begun | Full | None:
+        begun = await super().begin(wanted, terms, doubts_since=doubts_since)
         await self._pass("begin")
         return begun
 

@@ -16,7 +16,7 @@ from mcp_server.generations.budget import refuse
 from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.generation import Generation, Made
 from mcp_server.generations.identity import fingerprint
-from mcp_server.generations.ledger import LEASE, Begun, Full, Terms, day_of
+from mcp_server.generations.ledger import LEASE, Begun, Full, Held, Terms, day_of
 from mcp_server.generations.requests import Post, Request, Requests
 from mcp_server.generations.words import error_of, no_more, said_of
 from mcp_server.progress import Phase, making
@@ -38,6 +38,9 @@ _SETTLE_SECONDS = 0.5
 """How long after a result it is noted as delivered; what can't be written is known much sooner."""
 
 _TICK_SECONDS = 0.01
+
+_DOUBTFUL = timedelta(hours=1)
+"""For how long after a crash an identical call counts as a repetition."""
 
 Confirm = Callable[[int], Awaitable[None]]
 """Asks the person whether so many images may be billed. Raises what ends the call where they may not."""
@@ -80,7 +83,11 @@ class _Wait:
 
 
 class Calls:
-    """The calls of this process, which is `process` in the ledger."""
+    """The calls of this process, which is `process` in the ledger.
+
+    With `told_of_doubts` the first identical call after one that a crash cut off gets that one's outcome, an
+    error, and not a request of its own: over a network calls are repeated by themselves.
+    """
 
     def __init__(
         self,
@@ -93,6 +100,7 @@ class Calls:
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         tasks: anyio.abc.TaskGroup,
+        told_of_doubts: bool = False,
         nobody_listens: bool = False,
     ) -> None:
         self._process = process
@@ -108,6 +116,7 @@ class Calls:
         self._handed_out: list[str] = []
         self._marking = False
         self._ending = False
+        self._told_of_doubts = told_of_doubts
         self._nobody_listens = nobody_listens
         self._unread = False
         self._settled = anyio.Event()
@@ -182,39 +191,59 @@ class Calls:
             created=self._clock(),
         )
         if confirm:
-            taken = await self._take(wanted, None, _send_nothing)
-            if isinstance(taken, _Wait):
-                return taken
+            if claimed := await self._claim(wanted, phase):
+                return claimed
             await self._check_day(wanted)
             if self._nobody_listens:
                 raise no_more()
             await confirm(order.most)
         patience = self._clock() + LONGEST_WAIT
         while True:
-            immediate = self._slots.value > 0
-            if not immediate:
-                phase.enter("slot", lambda waited: f"Waiting for other requests to end, {waited:.0f} s")
-            await self._slots.acquire()
-            if self._nobody_listens and not immediate:
-                self._slots.release()
-                raise no_more()
-            sent = False
-
-            def send(wanted: Generation) -> None:
-                nonlocal sent
-                self._requests.send(wanted, order.body, order.references, post, self._slots.release)
-                sent = True
-
-            try:
-                self._check_not_ending()
-                taken = await self._take(replace(wanted, created=self._clock()), self._terms, send)
-            finally:
-                if not sent:
-                    self._slots.release()
+            taken = await self._take_with_slot(order, wanted, post, phase)
             if isinstance(taken, _Wait):
                 return taken
-            assert isinstance(taken, Full)  # noqa: S101 - for the type checker: terms were given
-            await self._wait_for_room(taken, wanted, patience, phase)
+            if isinstance(taken, Full):
+                await self._wait_for_room(taken, wanted, patience, phase)
+            else:
+                await self._wait_for_news(phase)
+
+    async def _claim(self, wanted: Generation, phase: Phase) -> "_Wait | None":
+        """An abandoned row, if there is one."""
+        while isinstance(taken := await self._take(wanted, None, _send_nothing), Held):
+            await self._wait_for_news(phase)
+        return taken if isinstance(taken, _Wait) else None
+
+    async def _take_with_slot(
+        self, order: Order, wanted: Generation, post: Post, phase: Phase
+    ) -> "_Wait | Full | Held | None":
+        """A row to claim, or a new one whose request is sent once there is a slot for it."""
+        immediate = self._slots.value > 0
+        if not immediate:
+            phase.enter("slot", lambda waited: f"Waiting for other requests to end, {waited:.0f} s")
+        await self._slots.acquire()
+        if self._nobody_listens and not immediate:
+            self._slots.release()
+            raise no_more()
+        sent = False
+
+        def send(wanted: Generation) -> None:
+            nonlocal sent
+            self._requests.send(wanted, order.body, order.references, post, self._slots.release)
+            sent = True
+
+        try:
+            self._check_not_ending()
+            return await self._take(replace(wanted, created=self._clock()), self._terms, send)
+        finally:
+            if not sent:
+                self._slots.release()
+
+    async def _wait_for_news(self, phase: Phase) -> None:
+        """Wait a little for a process with the same request that may be dead to return, or to be given up."""
+        if self._nobody_listens:
+            raise no_more()
+        phase.enter("held", lambda waited: f"Looking for an identical earlier request, {waited:.0f} s")
+        await self._sleep(_POLL_SECONDS)
 
     async def _check_day(self, wanted: Generation) -> None:
         """Refuse what the day has no room for, before the person is asked about it."""
@@ -228,7 +257,7 @@ class Calls:
 
     async def _take(
         self, wanted: Generation, terms: Terms | None, send: Callable[[Generation], None]
-    ) -> "_Wait | Full | None":
+    ) -> "_Wait | Full | Held | None":
         """A row from the ledger, if there is one to have; `send` is called with a new one.
 
         One call at a time: one that was cancelled meanwhile abandons its row before the next looks.
@@ -236,7 +265,8 @@ class Calls:
         async with self._turn:
             # Once there is a row there must be a request, or somebody who knows that there is none.
             with anyio.CancelScope(shield=True):
-                begun = await self._ledger.begin(wanted, terms)
+                since = wanted.created - _DOUBTFUL if self._told_of_doubts else None
+                begun = await self._ledger.begin(wanted, terms, doubts_since=since)
                 if isinstance(begun, Begun) and not begun.claimed:
                     send(begun.generation)
             if not isinstance(begun, Begun):

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar, Unpack, cast
 
 from mcp_server.generations.generation import Generation
-from mcp_server.generations.ledger import Begun, Changes, Full, Ledger, LedgerError, Terms, day_of
+from mcp_server.generations.ledger import Begun, Changes, Full, Held, Ledger, LedgerError, Terms, day_of
 from mcp_server.generations.memory import MemoryLedger
 
 logger = logging.getLogger(__name__)
@@ -42,12 +42,14 @@ class FallbackLedger:
         self._failed_at: datetime | None = None
         self.trouble: str | None = None
 
-    async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+    async def begin(
+        self, wanted: Generation, terms: Terms | None, *, doubts_since: datetime | None = None
+    ) -> Begun | Full | Held | None:
         """See `Ledger.begin`."""
         await self._catch_up()
-        if begun := await self._memory.begin(wanted, None):
-            return begun
-        begun = await self._try(lambda: self._store.begin(wanted, terms))
+        if claimed := await self._memory.begin(wanted, None, doubts_since=doubts_since):
+            return claimed
+        begun = await self._try(lambda: self._store.begin(wanted, terms, doubts_since=doubts_since))
         if self._failed_at:
             return await self._begin_in_memory(wanted, terms)
         if isinstance(begun, Begun) and begun.generation.owner == wanted.owner:
@@ -134,6 +136,18 @@ class FallbackLedger:
     async def prune(self, before: datetime) -> None:
         """See `Ledger.prune`."""
         await self._try(lambda: self._store.prune(before))
+
+    async def check(self) -> None:
+        """Whether the store can be used.
+
+        Raises:
+            LedgerError: it can't.
+        """
+        await self._store.check()
+
+    async def attend(self) -> None:
+        """See `Ledger.attend`."""
+        await self._store.attend()
 
     async def close(self) -> None:
         """Write what is late, if it can be written now, and let go of the store."""

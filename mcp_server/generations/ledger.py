@@ -1,7 +1,7 @@
 """The ledger: a row for each generation, written before its request is sent.
 
-`Ledger` is the protocol; `memory`, `sqlite` implement it, and one contract test suite runs against each.
-What the rules mean stands here; `memory` is the plainest way to read them as code.
+`Ledger` is the protocol; `memory`, `sqlite` and `redis` implement it, and one contract test suite runs
+against each. What the rules mean stands here; `memory` is the plainest way to read them as code.
 
 - A row is **abandoned** when the call that waited for it ended without its result. `begin` gives an
   abandoned row to the next identical call of the same caller: to exactly one, whatever races.
@@ -70,6 +70,11 @@ class Full:
     until: datetime  # when there is room if nothing else is made
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An identical request is under way in a process that may be dead: soon that is known."""
+
+
 class Ledger(Protocol):
     """Rows of generations, shared by all processes that use the same store.
 
@@ -77,11 +82,14 @@ class Ledger(Protocol):
         LedgerError: from any method, when the store can't be used.
     """
 
-    async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+    async def begin(
+        self, wanted: Generation, terms: Terms | None, *, doubts_since: datetime | None = None
+    ) -> Begun | Full | Held | None:
         """In one atomic step: claim an abandoned row identical to `wanted`, or else reserve and insert it.
 
         Without `terms` nothing is inserted: None where there is nothing to claim. `wanted.created` is now;
-        the lease of `wanted.owner` runs from it.
+        the lease of `wanted.owner` runs from it. With `doubts_since` rows begun since then are claimed, too,
+        that are unknown and whose callers were never told so.
         """
 
     async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
@@ -103,10 +111,19 @@ class Ledger(Protocol):
         """The caller's newest row with a picture at `url`."""
 
     async def images_since(self, caller: str, since: datetime, *, emulated: bool) -> int:
-        """How many images the caller's rows since then have made, or may have; pending ones do not count."""
+        """How many images the caller's rows of a day have made, or may have; pending ones do not count.
+
+        `since` is the day's midnight, UTC.
+        """
 
     async def prune(self, before: datetime) -> None:
         """Forget rows created before then."""
+
+    async def check(self) -> None:
+        """Whether the store can be used, and nothing else."""
+
+    async def attend(self) -> None:
+        """Show others that this process lives, for as long as this runs: more than its lease can."""
 
     async def close(self) -> None:
         """Let go of the store."""

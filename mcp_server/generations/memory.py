@@ -36,16 +36,23 @@ class MemoryLedger:
         self.rows: dict[str, Generation] = {}
         self._leases: dict[str, datetime] = {}
 
-    async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+    async def begin(
+        self, wanted: Generation, terms: Terms | None, *, doubts_since: datetime | None = None
+    ) -> Begun | Full | None:
         """See `Ledger.begin`."""
         self._leases[wanted.owner] = wanted.created + LEASE
         self._sweep()
         identical = [row for row in self._of(wanted.caller) if row.fingerprint == wanted.fingerprint]
-        for row in identical:
-            if row.abandoned and _of_use(row, wanted):
-                claimed = replace(row, abandoned=False, delivered=False, waiter=wanted.waiter)
-                self.rows[row.id] = claimed
-                return Begun(claimed, claimed=True, usual_seconds=self._usual(wanted))
+        abandoned = [row for row in identical if row.abandoned]
+        of_use = [row for row in abandoned if _of_use(row, wanted)] or [
+            row
+            for row in abandoned
+            if row.status == "unknown" and doubts_since and row.created > doubts_since
+        ]
+        if of_use:
+            claimed = replace(of_use[0], abandoned=False, delivered=False, waiter=wanted.waiter)
+            self.rows[claimed.id] = claimed
+            return Begun(claimed, claimed=True, usual_seconds=self._usual(wanted))
         if terms is None:
             return None
         if (terms.per_day or terms.per_minute) and (no_room := self._full(wanted, terms)):
@@ -101,6 +108,12 @@ class MemoryLedger:
     async def prune(self, before: datetime) -> None:
         """See `Ledger.prune`."""
         self.rows = {name: row for name, row in self.rows.items() if row.created >= before}
+
+    async def check(self) -> None:
+        """It is always there."""
+
+    async def attend(self) -> None:
+        """Nobody else sees it."""
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -219,8 +219,10 @@ class Generations:
             clock=self._clock,
             sleep=self._sleep,
             tasks=self._tasks,
+            told_of_doubts=self._remote,
             nobody_listens=self._nobody_listens,
         )
+        self._tasks.start_soon(ledger.attend)
         self._tasks.start_soon(calls.keep_lease)
         self._tasks.start_soon(self._keep_pruned)
         return calls

@@ -51,9 +51,12 @@ class SqliteLedger:
         # One connection, one statement at a time, never on the event loop.
         self._turn = CapacityLimiter(1)
 
-    async def begin(self, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+    async def begin(
+        self, wanted: Generation, terms: Terms | None, *, doubts_since: datetime | None = None
+    ) -> Begun | Full | None:
         """See `Ledger.begin`."""
-        return await self._run(partial(begin, wanted=wanted, terms=terms), sweep=True)
+        work = partial(begin, wanted=wanted, terms=terms, doubts_since=doubts_since)
+        return await self._run(work, sweep=True)
 
     async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
         """See `Ledger.update`."""
@@ -109,6 +112,13 @@ class SqliteLedger:
         """See `Ledger.prune`."""
         text = "DELETE FROM generations WHERE created < ?"
         await self._run(lambda file: file.execute(text, (before.timestamp(),)))
+
+    async def check(self) -> None:
+        """See `Ledger.check`."""
+        await self._run(lambda file: file.execute("SELECT 1 FROM leases"), reads=True)
+
+    async def attend(self) -> None:
+        """The lock of the process shows that it lives."""
 
     async def close(self) -> None:
         """Close the file and let go of the lock."""

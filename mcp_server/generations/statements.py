@@ -52,9 +52,11 @@ _AFTER_THE_END = (
 _IDENTICAL = "FROM generations WHERE caller = :caller AND fingerprint = :fingerprint"
 
 
-def begin(file: sqlite3.Connection, wanted: Generation, terms: Terms | None) -> Begun | Full | None:
+def begin(
+    file: sqlite3.Connection, wanted: Generation, terms: Terms | None, doubts_since: datetime | None
+) -> Begun | Full | None:
     """See `Ledger.begin`."""
-    values = rows.to_row(wanted)
+    values = rows.to_row(wanted) | {"doubts": doubts_since.timestamp() if doubts_since else None}
     renew(file, wanted.owner, wanted.created + LEASE)
     times = file.execute(
         "SELECT ended - created FROM generations WHERE caller = :caller AND model = :model AND most = :most "
@@ -64,7 +66,8 @@ def begin(file: sqlite3.Connection, wanted: Generation, terms: Terms | None) -> 
     usual_seconds = usual([seconds for (seconds,) in times])
     abandoned = file.execute(
         f"SELECT * {_IDENTICAL} AND abandoned AND (status = 'pending' OR (status = 'succeeded' "
-        "AND works_until > :created AND (NOT emulated OR owner = :owner))) ORDER BY created DESC LIMIT 1",
+        "AND works_until > :created AND (NOT emulated OR owner = :owner)) OR (status = 'unknown' "
+        "AND created > :doubts)) ORDER BY status = 'unknown', created DESC LIMIT 1",
         values,
     ).fetchone()
     if abandoned:
@@ -83,7 +86,7 @@ def begin(file: sqlite3.Connection, wanted: Generation, terms: Terms | None) -> 
         f"{_IDENTICAL} AND status = 'succeeded'), 0) ORDER BY created DESC",
         values,
     ).fetchall()
-    insert(file, values)
+    insert(file, rows.to_row(wanted))
     return Begun(wanted, in_doubt=tuple(map(rows.from_row, in_doubt)), usual_seconds=usual_seconds)
 
 

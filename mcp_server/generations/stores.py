@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.memory import MemoryLedger
@@ -21,6 +22,10 @@ def open_ledger(url: str | None, process: str, clock: Callable[[], datetime]) ->
     """The ledger at `url`, a checked setting; None is the default. Nothing is opened yet."""
     if url == "memory://":
         return FallbackLedger(MemoryLedger(clock), url, clock)
+    if url and url.startswith("redis"):
+        from mcp_server.generations.redis import RedisLedger
+
+        return FallbackLedger(RedisLedger(url, process, clock), redis_name(url), clock)
     from mcp_server.generations.sqlite import SqliteLedger
 
     try:
@@ -28,6 +33,12 @@ def open_ledger(url: str | None, process: str, clock: Callable[[], datetime]) ->
     except RuntimeError:  # no home folder; the ledger says so when it is used
         path = Path("~", FILE)
     return FallbackLedger(SqliteLedger(path, process, clock), str(path), clock)
+
+
+def redis_name(url: str) -> str:
+    """The address in a Redis URL, without its secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def sqlite_path(url: str) -> Path:
