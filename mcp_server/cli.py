@@ -9,10 +9,10 @@ import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 
 from mcp_server import __version__
+from mcp_server.log import configure_logging
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,11 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="{serve,demo,emulator}")
     serve = commands.add_parser("serve", help="serve MCP (the default)")
     serve.add_argument("--transport", choices=("stdio", "http", "sse"), default="stdio")
-    serve.add_argument("--host", default="127.0.0.1", help="for http and sse; loopback only")
+    serve.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="for http and sse; any but loopback needs a token",
+    )
     serve.add_argument(
         "--port", type=_port, default=8000, help="for http and sse; 0 takes a free one (default 8000)"
     )
@@ -91,19 +95,6 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def configure_logging(level: str) -> None:
-    """Log to stderr: our own lines from `level`, everybody else's only from WARNING.
-
-    Others log what must not be logged: the SDK whole messages, with image data in them.
-    """
-    logging.basicConfig(
-        stream=sys.stderr, level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("mcp_server").setLevel(level)
-    # Pillow warns of damaged or huge pictures; each is answered where it is read.
-    warnings.filterwarnings("ignore", module="PIL")
-
-
 def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # until the server takes them over: nothing is begun yet
         signal.signal(number, lambda *_: os._exit(0))
@@ -125,7 +116,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     except SettingsError as error:
         print(f"mcp-server-seedream: {error}", file=sys.stderr)
         return 2
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     for name in unknown_variables(environ):
         logger.warning("%s is set, but is no setting of this version: ignored", name)
     if arguments.transport == "stdio":
@@ -136,7 +127,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         anyio.run(serve_stdio, settings)
         return 0
     try:
-        listener = bind(arguments.host, arguments.port)
+        listener = bind(arguments.host, arguments.port, settings)
     except ValueError as error:
         print(f"mcp-server-seedream: {error}", file=sys.stderr)
         return 2

@@ -98,6 +98,11 @@ class NetworkSettings(BaseModel):
         description="`1`: traces hold the prompts, too",
     )
 
+    @property
+    def needs_token(self) -> bool:
+        """Whether callers over the network must have a token."""
+        return bool(self.http_token or self.http_tokens or self.oauth_issuer)
+
     @field_validator("http_token")
     @classmethod
     def _token_fits_a_header(cls, token: SecretStr) -> SecretStr:

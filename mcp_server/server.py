@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
+from mcp.server.request_state import RequestStateSecurity
 from mcp.types import (
     CallToolResult,
     Completion,
@@ -24,9 +26,11 @@ from mcp.types import (
 from pydantic import AnyUrl, ValidationError
 
 from mcp_server import __version__, results, schemas
-from mcp_server.errors import Internal, InvalidArgument, describe
+from mcp_server.callers import current_caller
+from mcp_server.errors import Internal, InvalidArgument, RateLimited, describe
 from mcp_server.explain import explain
 from mcp_server.generations import Generations
+from mcp_server.http.disconnect import TOO_LARGE
 from mcp_server.request import LONGEST_LIST
 from mcp_server.tools import ARGUMENTS, Tools
 
@@ -40,9 +44,15 @@ _SETTLE_SECONDS = 0.03
 class SeedreamServer(MCPServer[Any]):
     """`MCPServer`, whose tool failures are texts of ours: `[code] …`, what to do, who, billed or not."""
 
-    def __init__(self, generations: Generations, tools: Tools | None = None) -> None:
+    def __init__(
+        self,
+        generations: Generations,
+        tools: Tools | None = None,
+        security: RequestStateSecurity | None = None,
+    ) -> None:
         self._generations = generations
         self._in_flight = 0
+        self._calls: Counter[str] = Counter()
         super().__init__(
             NAME,
             title="Seedream images",
@@ -51,6 +61,7 @@ class SeedreamServer(MCPServer[Any]):
             log_level="WARNING",
             tools=(tools or Tools(generations)).all(),
             middleware=[self._count],
+            request_state_security=security,
         )
         self.completion()(self._complete)  # type: ignore[no-untyped-call]  # the SDK leaves it so
 
@@ -69,11 +80,37 @@ class SeedreamServer(MCPServer[Any]):
         # A subscription's request ends with its session.
         if ctx.request_id is None or ctx.method.startswith("subscriptions/"):
             return await call_next(ctx)
+        if refusal := self._refusal(ctx):
+            return refusal
         self._in_flight += 1
+        caller = self._caller
+        self._calls[caller] += 1
         try:
             return await call_next(ctx)
         finally:
             self._in_flight -= 1
+            self._calls[caller] -= 1
+            if not self._calls[caller]:
+                del self._calls[caller]
+
+    def _refusal(self, ctx: ServerRequestContext[Any, Any]) -> CallToolResult | None:
+        """What is answered in place of a call that must not be made.
+
+        Over SSE a call is a message among others: what limits requests over HTTP does not hold it.
+        """
+        if ctx.method != "tools/call":
+            return None
+        if problem := getattr(ctx.request, "scope", {}).get(TOO_LARGE):
+            return results.failure(InvalidArgument(problem, "use fewer, smaller, or public images"))
+        most = self._generations.settings.most_requests
+        if self._generations.remote and self._calls[self._caller] >= most:
+            problem = f"{most} calls of yours are under way"
+            return results.failure(RateLimited(problem, "call again when one of them is answered"))
+        return None
+
+    @property
+    def _caller(self) -> str:
+        return current_caller(remote=self._generations.remote)
 
     async def list_resources(self) -> list[Resource]:
         """What can be read without knowing more."""
@@ -110,7 +147,7 @@ class SeedreamServer(MCPServer[Any]):
         """A picture's bytes, with the type that they have."""
         service = self._generations
         if str(uri) == results.RECENT:
-            recent = await service.ledger.recent(service.caller, LONGEST_LIST)
+            recent = await service.ledger.recent(self._caller, LONGEST_LIST)
             text = results.recent(recent, service.album.expired)
             return [ReadResourceContents(content=text, mime_type="application/json")]
         match = _RESOURCE.fullmatch(str(uri))
@@ -118,7 +155,7 @@ class SeedreamServer(MCPServer[Any]):
             return await super().read_resource(uri, context)
         try:
             data, mime_type = await service.album.read(
-                service.caller, match["id"], int(match["n"]), full=bool(match["full"])
+                self._caller, match["id"], int(match["n"]), full=bool(match["full"])
             )
         except LookupError as error:
             raise ResourceNotFoundError(str(error.args[0])) from None
@@ -134,7 +171,7 @@ class SeedreamServer(MCPServer[Any]):
         if not isinstance(ref, ResourceTemplateReference) or not ref.uri.startswith(results.RECENT):
             return None
         service = self._generations
-        recent = await service.ledger.recent(service.caller, LONGEST_LIST)
+        recent = await service.ledger.recent(self._caller, LONGEST_LIST)
         if argument.name == "id":
             values = [generation.id for generation in recent if generation.urls]
         else:

@@ -13,6 +13,7 @@ from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.types import CallToolResult, InputRequiredResult
 
 from mcp_server import results, schemas
+from mcp_server.callers import current_caller, key_of_caller
 from mcp_server.confirm import AskFirst, Confirmation
 from mcp_server.errors import SeedreamError, UpstreamUnavailable
 from mcp_server.generations import Generations
@@ -85,7 +86,7 @@ class Tools:
 
     async def _list(self, *, arguments: ListArguments) -> CallToolResult:
         service = self._generations
-        recent = await service.ledger.recent(service.caller, arguments.limit)
+        recent = await service.ledger.recent(current_caller(remote=service.remote), arguments.limit)
         return results.listing(recent, service.album.expired, service.ledger.trouble)
 
     async def _call(
@@ -102,15 +103,22 @@ class Tools:
 
     async def _make(self, arguments: GenerateArguments, context: Context[Any, Any]) -> CallToolResult:
         service, phase = self._generations, Phase()
-        settings, caller = service.settings, service.caller
+        settings, caller = service.settings, current_caller(remote=service.remote)
+        key = key_of_caller(context.request_context.request, allowed=settings.caller_keys)
         with await check_references(arguments.references, service.rules(caller)) as references:
-            await service.check_ready()
+            await service.check_ready(key)
             body = arguments.wire(references.wire, watermark=settings.watermark)
             asks = self._above is not None and billable_images(body) > self._above
             confirm = partial(self._confirm, context, arguments.prompt, phase) if asks else None
             async with heartbeat(context.report_progress, phase, self._beat_seconds):
                 made = await service.make(
-                    caller, body, references, preview=arguments.preview, phase=phase, confirm=confirm
+                    caller,
+                    body,
+                    references,
+                    preview=arguments.preview,
+                    phase=phase,
+                    confirm=confirm,
+                    key=key,
                 )
         generation = made.generation
         warnings = [

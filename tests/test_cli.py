@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mcp_server import __version__
-from mcp_server.cli import configure_logging, main, parser
+from mcp_server.cli import main, parser
+from mcp_server.log import configure_logging
 from mcp_server.sockets import listen
 
 

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 
-from mcp_server.http.serve import _one_reply
+from mcp_server.http.layers import _one_reply
 from mcp_server.sockets import listen
 from tests.conftest import child_environment, data_uri, image_bytes, running, text_of
 

@@ -50,7 +50,7 @@ class SeedreamClient:
             self._http = httpx.AsyncClient(
                 base_url=base_url,
                 # identity: replies are small, and what is not compressed can't be a decompression bomb.
-                headers={"Authorization": f"Bearer {api_key}", "Accept-Encoding": "identity"},
+                headers={"Accept-Encoding": "identity"},
                 transport=transport,
                 trust_env=trust_env,
                 # How many run at once is decided above; a second limit here could only starve.
@@ -68,8 +68,12 @@ class SeedreamClient:
         """Close the pooled connections."""
         await self._http.aclose()
 
-    async def generate(self, path: str, body: Mapping[str, Any], images: int) -> Reply:
+    async def generate(
+        self, path: str, body: Mapping[str, Any], images: int, key: str | None = None
+    ) -> Reply:
         """The links to the pictures that the API makes of `body`, of which at most `images` are due.
+
+        `key` takes the place of the client's own.
 
         Sent again only where surely nothing was billed.
 
@@ -81,7 +85,7 @@ class SeedreamClient:
         encoded = RequestBody(body)
         for attempt in count(1):
             try:
-                return await self._post(path, encoded, images, timeout)
+                return await self._post(path, encoded, images, timeout, key or self._secret)
             except UpstreamError as error:
                 # Not cryptography: the jitter only spreads callers.
                 wait = wait_before_retry(error, attempt, random.random())  # noqa: S311 - no secret
@@ -91,11 +95,17 @@ class SeedreamClient:
             await self._sleep(wait)
         raise AssertionError  # pragma: no cover - count() does not end; for the type checker
 
-    async def _post(self, path: str, body: RequestBody, images: int, timeout: httpx.Timeout) -> Reply:
+    async def _post(
+        self, path: str, body: RequestBody, images: int, timeout: httpx.Timeout, key: str
+    ) -> Reply:
         try:
             # httpx bounds each read; the whole is bounded here, against a reply that trickles.
             with anyio.fail_after(CONNECT_SECONDS + (timeout.read or 0)):
-                headers = {"Content-Type": "application/json", "Content-Length": str(body.length)}
+                headers = {
+                    "Authorization": f"Bearer {key}",
+                    "Content-Type": "application/json",
+                    "Content-Length": str(body.length),
+                }
                 async with self._http.stream(
                     "POST", path, content=body, headers=headers, timeout=timeout
                 ) as response:
@@ -107,8 +117,8 @@ class SeedreamClient:
                 raise BadUpstreamReply(
                     "The API's reply is too large", "tell the person; do not repeat the call"
                 )
-            return read_reply(content, images, self._secret)
-        raise from_response(response.status_code, response.headers, content or b"", self._secret)
+            return read_reply(content, images, key)
+        raise from_response(response.status_code, response.headers, content or b"", key)
 
 
 async def _read(response: httpx.Response) -> bytes | None:

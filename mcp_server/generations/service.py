@@ -4,6 +4,7 @@ One ledger, one pooled upstream client and one table of requests under way, each
 limit on requests at once; the embedded emulator where it is asked for.
 """
 
+import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -56,7 +57,7 @@ class Generations:
         process: str | None = None,
     ) -> None:
         self.settings = settings
-        self._remote = remote
+        self.remote = remote
         self._transport = transport
         self._sleep = sleep
         self._clock = clock
@@ -113,11 +114,6 @@ class Generations:
         return self.settings.emulator or is_loopback(urlsplit(self.settings.base_url).hostname or "")
 
     @property
-    def caller(self) -> str:
-        """Who asks: callers over the network are not those of this machine's hosts."""
-        return "http" if self._remote else "local"
-
-    @property
     def ledger(self) -> "FallbackLedger":
         """The ledger that the settings name; opened by its first use."""
         if self._ledger is None:
@@ -137,19 +133,21 @@ class Generations:
         return Rules(
             self.settings.limits,
             loopback_ok=self.loopback_ok,
-            folders=() if folders is None and self._remote else folders,
+            folders=() if folders is None and self.remote else folders,
             fit=self.settings.fit_references,
             one_at_a_time=self._decoding,
             saved_instead_of=lambda url: self.album.saved_instead_of(caller, url),
         )
 
-    async def check_ready(self) -> None:
+    async def check_ready(self, key: str | None = None) -> None:
         """Check that a request could be made, and its pictures be saved, before anything is paid for.
+
+        `key` is the caller's own.
 
         Raises:
             NotConfigured: says which variable to set, and how to go without a key.
         """
-        if self.settings.api_key is None and not self.settings.emulator:
+        if not (key or self.settings.api_key or self.settings.emulator):
             raise NotConfigured(
                 "There is no API key: the environment variable NOVITA_API_KEY is not set",
                 "a person must get a key at https://novita.ai (Settings, then Key Management), put it into "
@@ -170,8 +168,9 @@ class Generations:
         preview: bool = False,
         phase: Phase | None = None,
         confirm: "Confirm | None" = None,
+        key: str | None = None,
     ) -> Made:
-        """The pictures of one checked call.
+        """The pictures of one checked call, paid by the account of `key`, or else by the server's.
 
         Cancelled, it abandons them: they are made all the same, and go to the caller's next identical call.
 
@@ -183,10 +182,13 @@ class Generations:
 
         settings, path = self.settings, self.settings.limits.path
         endpoint = f"{'emulator:' if settings.emulator else settings.base_url}{path}"
+        if key:  # whoever pays gets the pictures
+            endpoint += f"#{hashlib.sha256(key.encode()).hexdigest()}"
         order = Order(caller, endpoint, settings.model, body, references, emulated=settings.emulator)
         finish = partial(self.album.finish, preview=preview)
         calls = self._calls or self._start_calls()
-        return await calls.make(order, partial(client.generate, path), phase or Phase(), confirm, finish)
+        post = partial(client.generate, path, key=None if settings.emulator else key)
+        return await calls.make(order, post, phase or Phase(), confirm, finish)
 
     @property
     def album(self) -> "Album":
@@ -219,7 +221,7 @@ class Generations:
             clock=self._clock,
             sleep=self._sleep,
             tasks=self._tasks,
-            told_of_doubts=self._remote,
+            told_of_doubts=self.remote,
             nobody_listens=self._nobody_listens,
         )
         self._tasks.start_soon(ledger.attend)

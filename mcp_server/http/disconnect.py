@@ -11,6 +11,9 @@ import anyio
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+TOO_LARGE = "mcp_server.too_large"
+"""In the scope of a small request that stands for a too large one: what is wrong."""
+
 _KEY = "mcp_server.gone"
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import anyio
@@ -9,36 +10,36 @@ import anyio
 from mcp_server.endings import signals
 from mcp_server.generations import Generations
 from mcp_server.hosts import is_loopback
-from mcp_server.http.disconnect import noticing
-from mcp_server.server import SeedreamServer
 from mcp_server.settings import Settings
 from mcp_server.sockets import listen
 
 if TYPE_CHECKING:
     import socket
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 logger = logging.getLogger(__name__)
 
-LARGEST_BODY = 160 * 1024**2
-"""Bytes of one HTTP request: ten references of 10 MB in base64, and some room."""
-
 _GRACEFUL_SECONDS = 2
+_KEEP_ALIVE_SECONDS = 75
 
 
-def bind(host: str, port: int) -> "socket.socket":
+def bind(host: str, port: int, settings: Settings) -> "socket.socket":
     """The socket to serve HTTP on; port 0 takes a free one.
 
     Raises:
         OSError: the address can't be bound.
-        ValueError: it is not on loopback. There is no access control yet.
+        ValueError: others reach it, and nothing would keep strangers out.
     """
     if not is_loopback(host):
-        raise ValueError(
-            f"--host {host!r} is not this machine's loopback, and this version has no tokens to keep "
-            "strangers out, who could spend your balance. Use --host 127.0.0.1"
-        )
+        if not settings.needs_token:
+            raise ValueError(
+                f"--host {host!r} is not this machine's loopback, and without a token anybody who reaches it "
+                "could spend your balance. Set SEEDREAM_HTTP_TOKEN (or SEEDREAM_HTTP_TOKENS, or "
+                "SEEDREAM_OAUTH_ISSUER), or use --host 127.0.0.1"
+            )
+        if settings.oauth_issuer and not settings.public_url:
+            raise ValueError(
+                "SEEDREAM_PUBLIC_URL is missing: with OAuth clients must be told where to find this server"
+            )
     return listen(host, port)
 
 
@@ -49,75 +50,58 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
     """
     # Only these transports need a web server.
     import uvicorn
-    from mcp.server.transport_security import TransportSecuritySettings
-    from starlette.applications import Starlette
 
+    from mcp_server.http.layers import Layers
+    from mcp_server.http.patience import patient
     from mcp_server.web import QuietServer
 
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    names = {"127.0.0.1", "localhost", "[::1]", shown}
-    security = TransportSecuritySettings(
-        allowed_hosts=[entry for name in names for entry in (name, f"{name}:*")],
-        allowed_origins=[entry for name in names for entry in (f"http://{name}", f"http://{name}:*")],
-    )
-    async with Generations(settings, remote=True) as generations:
-        server = SeedreamServer(generations)
-        app = server.sse_app(transport_security=security, max_request_body_size=LARGEST_BODY)
-        path = "/sse"
-        if streamable:
-            http = server.streamable_http_app(transport_security=security, max_request_body_size=LARGEST_BODY)
-            app = Starlette(
-                routes=[*http.routes, *app.routes], lifespan=lambda _: server.session_manager.run()
-            )
-            path = "/mcp"
+    if not is_loopback(host):
+        logger.warning(
+            "others reach this server: let a proxy with TLS stand in front, or tokens can be overheard"
+        )
+    _allow_many_files(settings)
+    async with AsyncExitStack() as stack:
+        generations = await stack.enter_async_context(Generations(settings, remote=True))
+        layers = await stack.enter_async_context(
+            Layers(generations, f"{shown}:{port}", streamable=streamable)
+        )
         config = uvicorn.Config(
-            noticing(_one_reply(app)),
+            layers.app,
+            http=patient(settings.read_seconds),
+            lifespan="off",
             log_config=None,
             access_log=False,
             ws="none",
+            limit_concurrency=settings.most_connections + 1,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         )
         web = QuietServer(config)
-        ending = anyio.Event()
 
         async def end() -> None:
-            await ending.wait()
+            await layers.ending.wait()
             await generations.drain()  # those who wait are still connected, and get their results
-            await server.answered(_GRACEFUL_SECONDS)
+            await layers.server.answered(_GRACEFUL_SECONDS)
             web.handle_exit(signal.SIGTERM, None)  # by which the SDK's streams learn of it, too
 
-        logger.info("listening on http://%s:%d%s", shown, port, path)
-        with signals(ending.set, generations.hurry):
+        logger.info("listening on http://%s:%d%s", shown, port, "/mcp" if streamable else "/sse")
+        with signals(layers.ending.set, generations.hurry):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(end)
                 await web.serve(sockets=[listener])
                 tasks.cancel_scope.cancel()
 
 
-def _one_reply(app: "ASGIApp") -> "ASGIApp":
-    """`app`, with the start of a second reply to the same request dropped, so that its end ends the first.
-
-    The SDK's SSE endpoint answers once more, with nothing, when its stream ends; at a shutdown, with the
-    client still there, the web server would log that as an error with a traceback.
-    """
-
-    async def guarded(scope: "Scope", receive: "Receive", send: "Send") -> None:
-        started = False
-
-        async def send_once(message: "Message") -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                if started:
-                    return
-                started = True
-            await send(message)
-
-        try:
-            await app(scope, receive, send_once)
-        except ValueError:
-            # How the SDK's SSE endpoint ends a request that it has refused, after it has said so.
-            if not started:
-                raise
-
-    return guarded
+def _allow_many_files(settings: Settings) -> None:
+    """Each call in flight takes two connections; the usual limit is 1024 files."""
+    try:
+        import resource
+    except ImportError:  # pragma: no cover - Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * settings.most_connections + 512
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -1,0 +1,101 @@
+"""What a request over the network passes through, outermost first.
+
+`log` (a line for each request), health and OAuth metadata beside the rest, then `origins`, `access`,
+`limits`, `bodies`, and the SDK's transports.
+"""
+
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import anyio
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Router
+
+from mcp_server.generations import Generations
+from mcp_server.http.access import Tokens, protected
+from mcp_server.http.bodies import LARGEST_BODY, Bodies
+from mcp_server.http.disconnect import noticing
+from mcp_server.http.health import Health
+from mcp_server.http.limits import Ending, Limits
+from mcp_server.http.log import AccessLog
+from mcp_server.http.origins import Origins
+from mcp_server.server import SeedreamServer
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Layers:
+    """The ASGI `app` over `generations`. An async context manager: what it started ends with it.
+
+    `address` is the host and port that clients on this machine use. `ending` is set when no new call is to be
+    taken.
+    """
+
+    def __init__(self, generations: Generations, address: str, *, streamable: bool) -> None:
+        self._generations = generations
+        self._address = address
+        self._streamable = streamable
+        self._exits = AsyncExitStack()
+        self.ending = anyio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self._exits.__aenter__()
+        settings = self._generations.settings
+        self.server = SeedreamServer(self._generations)
+        app: ASGIApp = await self._transports()
+        app = Ending(noticing(_one_reply(app)), self.ending.is_set)
+        app = Limits(Bodies(app, settings.read_seconds), settings.most_requests)
+        routes: list[BaseRoute] = [*Health(self._generations, self.ending.is_set).routes()]
+        if settings.needs_token:
+            app = protected(app, Tokens(settings), settings)
+        app = Origins(app, settings, self._address.rpartition(":")[0])
+        self.app: ASGIApp = AccessLog(Router([*routes], redirect_slashes=False, default=app))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exits.__aexit__(kind, error, trace)
+
+    async def _transports(self) -> "ASGIApp":
+        """The SDK's, whose own checks of hosts and sizes are made before."""
+        unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+        sse = self.server.sse_app(transport_security=unchecked, max_request_body_size=LARGEST_BODY)
+        if not self._streamable:
+            return sse
+        http = self.server.streamable_http_app(
+            transport_security=unchecked, max_request_body_size=LARGEST_BODY
+        )
+        await self._exits.enter_async_context(self.server.session_manager.run())
+        return Starlette(routes=[*http.routes, *sse.routes])
+
+
+def _one_reply(app: "ASGIApp") -> "ASGIApp":
+    """`app`, with the start of a second reply to the same request dropped, so that its end ends the first.
+
+    The SDK's SSE endpoint answers once more, with nothing, when its stream ends; at a shutdown, with the
+    client still there, the web server would log that as an error with a traceback.
+    """
+
+    async def guarded(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        started = False
+
+        async def send_once(message: "Message") -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                if started:
+                    return
+                started = True
+            await send(message)
+
+        try:
+            await app(scope, receive, send_once)
+        except ValueError:
+            # How the SDK's SSE endpoint ends a request that it has refused, after it has said so.
+            if not started:
+                raise
+
+    return guarded

@@ -1,0 +1,70 @@
+"""How many requests at once; and none that is new while the server ends."""
+
+import json
+from collections import Counter, deque
+from collections.abc import Callable
+
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mcp_server.callers import ANYBODY, name_of
+from mcp_server.http.bodies import replay
+from mcp_server.http.replies import refuse
+
+_BEGINNINGS = ("initialize", "tools/call")
+
+
+class Limits:
+    """An ASGI app that hands on so many requests of each caller at once."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+        self._in_flight: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on, or refuse."""
+        user = scope.get("user")
+        caller = name_of(user.access_token) if isinstance(user, AuthenticatedUser) else ANYBODY
+        if self._in_flight[caller] >= self._most:
+            message = f"{self._most} requests of yours are under way; send this again when one is answered"
+            await refuse(scope, receive, send, 429, message, retry_after="1", connection="close")
+            return
+        self._in_flight[caller] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._in_flight[caller] -= 1
+            if not self._in_flight[caller]:
+                del self._in_flight[caller]
+
+
+class Ending:
+    """An ASGI app that hands on no new call once the process is `ending`: another one is to take it."""
+
+    def __init__(self, app: ASGIApp, ending: Callable[[], bool]) -> None:
+        self._app = app
+        self._ending = ending
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on, or refuse."""
+        if not self._ending() or scope["method"] != "POST" or scope["path"] != "/mcp":
+            await self._app(scope, receive, send)
+            return
+        body = await Request(scope, receive).body()
+        if method_of(body) not in _BEGINNINGS:  # it may belong to a call under way
+            await self._app(scope, replay(deque([body]), receive), send)
+            return
+        message = "This server is about to end; nothing was done. Send it again: another one will take it"
+        await refuse(scope, receive, send, 503, message, retry_after="1", connection="close")
+
+
+def method_of(body: bytes) -> str | None:
+    """The method of a message; None where it has none, or is none."""
+    try:
+        message = json.loads(body)
+    except ValueError:
+        return None
+    method = message.get("method") if isinstance(message, dict) else None
+    return method if isinstance(method, str) else None

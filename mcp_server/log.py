@@ -1,0 +1,51 @@
+"""Logs: stderr only, as text or as JSON, each line with the id of the request that it belongs to."""
+
+import json
+import logging
+import sys
+import warnings
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Literal
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def configure_logging(level: str, form: Literal["text", "json"] = "text") -> None:
+    """Log to stderr: our own lines from `level`, everybody else's only from WARNING.
+
+    Others log what must not be logged: the SDK whole messages, with image data in them.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Text())
+    logging.basicConfig(handlers=[handler], level="WARNING")
+    logging.getLogger("mcp_server").setLevel(level)
+    # Pillow warns of damaged or huge pictures; each is answered where it is read.
+    warnings.filterwarnings("ignore", module="PIL")
+
+
+class _Text(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        given = request_id.get()
+        return f"{text} [{given}]" if given and not hasattr(record, "facts") else text
+
+
+class _Json(logging.Formatter):
+    """An object on each line; the `facts` of a record, a mapping, stand in it as they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if given := request_id.get():
+            entry["request_id"] = given
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry | getattr(record, "facts", {}), ensure_ascii=False, default=str)
