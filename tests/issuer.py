@@ -5,6 +5,7 @@ It knows one grant (client credentials), takes any secret, and issues what a tes
 
 import asyncio
 import base64
+import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -136,25 +137,27 @@ class Issuer:
         path = request.url.path
         self.requests[path] += 1
         await self.held.wait()
-        if self.broken:
-            return self._broken(self.broken)
         if path in self.metadata_paths:
-            return JSONResponse(self.metadata)
+            return self._answer(self.metadata)
         if path == "/keys":
-            return JSONResponse({"keys": [key.public if isinstance(key, Key) else key for key in self.keys]})
+            return self._answer({"keys": [key.public if isinstance(key, Key) else key for key in self.keys]})
         return Response(status_code=404)
 
-    def _broken(self, how: Broken) -> Response:
-        if how == "redirect":
+    def _answer(self, document: dict[str, Any]) -> Response:
+        if self.broken == "redirect":
             return RedirectResponse(f"{self.base}/elsewhere")
+        good = json.dumps(document).encode()
         bodies = {
-            "error": b"",
             "garbage": b"<html>",
             "list": b"[]",
             "nested": b'{"keys":' * 100_000,
-            "huge": b" " * (1024**2 + 1),
+            "huge": good + b" " * 1024**2,  # good, but for its size
         }
-        return Response(bodies[how], status_code=500 if how == "error" else 200)
+        return Response(
+            bodies.get(self.broken or "", good),
+            status_code=500 if self.broken == "error" else 200,
+            media_type="application/json",
+        )
 
     async def _issue(self, request: Request) -> Response:
         self.requests["/token"] += 1

@@ -603,15 +603,23 @@ async def test_keys_in_use_outlast_an_issuer_that_fails_but_not_for_ever(
 async def test_nobody_waits_twice_for_an_issuer_that_hangs_while_there_is_a_key(
     issuer: Issuer, clock: Seconds
 ) -> None:
-    async with verifying(issuer, clock, seconds=0.2) as verifier:
+    good = []
+    async with verifying(issuer, clock, seconds=0.5) as verifier:
+
+        async def check() -> None:
+            good.append(bool(await verifier.verify_token(issuer.token())))
+
         assert await verifier.verify_token(issuer.token())
         issuer.held = anyio.Event()
         clock.now += FRESH_SECONDS + 1
         assert await verifier.verify_token(issuer.token())  # waited in vain
         clock.now += AGAIN_SECONDS
-        assert await verifier.verify_token(issuer.token())
-        assert await verifier.verify_token(issuer.token())
-        issuer.held.set()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(check)
+            await anyio.wait_all_tasks_blocked()
+            assert good == [True, True]  # while the question is under way
+            issuer.held.set()
 
 
 async def test_what_has_keys_but_no_list_of_them_is_no_answer(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import jwt
+from starlette.authentication import AuthenticationError
 
 from mcp_server.network_settings import check_url
 
@@ -44,7 +45,7 @@ ALGORITHMS = tuple(_KEY_TYPES)
 """Those that only the issuer's private key can sign with. Never `none`, and none with a shared secret."""
 
 
-class IssuerUnavailable(Exception):
+class IssuerUnavailable(AuthenticationError):
     """The issuer's keys can't be had now, so that nobody can tell whether a token is good."""
 
 
@@ -94,7 +95,7 @@ class IssuerKeys:
                 await asyncio.shield(asking)
                 found = self._choose(key_id, algorithm)
         if not found and self._failed:
-            raise IssuerUnavailable
+            raise IssuerUnavailable("the issuer of the token can't be reached: try again")
         return found
 
     async def aclose(self) -> None:
