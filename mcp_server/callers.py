@@ -28,7 +28,9 @@ def current_caller(*, remote: bool) -> str:
 def name_of(token: AccessToken) -> str:
     """The caller that a checked token stands for; people of one issuer are told apart by their subject."""
     client, issuer, subject = principal_components(token)
-    return client if issuer is None else f"oauth:{issuer}|{subject or client}"
+    if issuer is None:
+        return client
+    return f"oauth:{issuer}|sub|{subject}" if subject else f"oauth:{issuer}|client|{client}"
 
 
 def key_of_caller(request: Any, *, allowed: bool) -> str | None:

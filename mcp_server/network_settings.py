@@ -5,7 +5,7 @@ import re
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from mcp_server.hosts import is_host, is_loopback
 
@@ -37,7 +37,7 @@ class NetworkSettings(BaseModel):
     oauth_audience: str | None = Field(
         None,
         alias="SEEDREAM_OAUTH_AUDIENCE",
-        description="what a token's `aud` must name; unset: `SEEDREAM_PUBLIC_URL` with `/mcp`",
+        description="what a token's `aud` must name; unset: `SEEDREAM_PUBLIC_URL` with `/mcp` or `/sse`",
     )
     oauth_scopes: tuple[str, ...] = Field(
         (), alias="SEEDREAM_OAUTH_SCOPES", description="scopes that a token must have, separated by spaces"
@@ -161,8 +161,8 @@ class NetworkSettings(BaseModel):
 
     @field_validator("oauth_issuer", "oauth_jwks_url")
     @classmethod
-    def _url_is_safe(cls, url: str) -> str:
-        check_url(url)
+    def _url_is_safe(cls, url: str, info: ValidationInfo) -> str:
+        check_url(url.partition("?")[0] if info.field_name == "oauth_jwks_url" else url)
         return url  # to the letter: a token's issuer is compared so
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from typing import Protocol
 
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
@@ -12,7 +13,7 @@ from starlette.authentication import AuthenticationError
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_server.settings import Settings
 
@@ -50,11 +51,17 @@ class Tokens:
         return await self._issuer.verify_token(token) if self._issuer else None
 
 
-def protected(
-    app: ASGIApp, tokens: Tokens, settings: Settings, metadata_url: AnyHttpUrl | None = None
-) -> ASGIApp:
+def protected(app: ASGIApp, tokens: Tokens, settings: Settings, metadata_urls: Sequence[str] = ()) -> ASGIApp:
     """`app`, for whoever has a token; others are told where to get one, if that is anywhere."""
-    required = RequireAuthMiddleware(app, list(settings.oauth_scopes), metadata_url)
+    scopes = list(settings.oauth_scopes)
+    doors = [RequireAuthMiddleware(app, scopes, AnyHttpUrl(url)) for url in metadata_urls]
+    doors = doors or [RequireAuthMiddleware(app, scopes)]
+
+    async def required(scope: Scope, receive: Receive, send: Send) -> None:
+        # Each transport is a resource of its own: clients refuse what another's metadata say.
+        door = doors[0] if scope["path"] == "/mcp" else doors[-1]
+        await door(scope, receive, send)
+
     return AuthenticationMiddleware(
         AuthContextMiddleware(required), backend=BearerAuthBackend(tokens), on_error=_not_now
     )

@@ -22,6 +22,7 @@ from mcp_server.http.limits import Ending, Limits
 from mcp_server.http.log import AccessLog
 from mcp_server.http.origins import Origins
 from mcp_server.server import SeedreamServer
+from mcp_server.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,7 +50,9 @@ class Layers:
         app = Ending(noticing(_one_reply(app)), self.ending.is_set)
         app = Limits(Bodies(app, settings.read_seconds), settings.most_requests)
         routes: list[BaseRoute] = [*Health(self._generations, self.ending.is_set).routes()]
-        if settings.needs_token:
+        if settings.oauth_issuer:
+            app = self._with_oauth(app, settings, settings.oauth_issuer, routes)
+        elif settings.needs_token:
             app = protected(app, Tokens(settings), settings)
         app = Origins(app, settings, self._address.rpartition(":")[0])
         self.app: ASGIApp = AccessLog(Router([*routes], redirect_slashes=False, default=app))
@@ -59,6 +62,23 @@ class Layers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._exits.__aexit__(kind, error, trace)
+
+    def _with_oauth(
+        self, app: "ASGIApp", settings: Settings, issuer: str, routes: list[BaseRoute]
+    ) -> "ASGIApp":
+        """`app`, for whoever has a token of `issuer`; `routes` gain what tells clients of it."""
+        from mcp_server.http.issuer import IssuerKeys
+        from mcp_server.http.oauth import OAuthVerifier, metadata_routes, metadata_url, resources_of
+
+        resources = resources_of(
+            settings.public_url or f"http://{self._address}", streamable=self._streamable
+        )
+        audiences = (settings.oauth_audience,) if settings.oauth_audience else resources
+        verifier = OAuthVerifier(IssuerKeys(issuer, settings.oauth_jwks_url), audiences)
+        self._exits.push_async_callback(verifier.aclose)
+        routes.extend(metadata_routes(resources, issuer, settings.oauth_scopes))
+        urls = [metadata_url(resource) for resource in resources]
+        return protected(app, Tokens(settings, verifier), settings, urls)
 
     async def _transports(self) -> "ASGIApp":
         """The SDK's, whose own checks of hosts and sizes are made before."""
