@@ -18,9 +18,9 @@ The way of the data, top to bottom; a lower layer never imports an upper one:
       -> MCP result
 
 Beside it: `settings` (the environment; `network_settings` for servers), `errors` (everything that can
-go wrong), `progress` (heartbeats while a call waits), `confirm` (asking the person), `endings` (hosts
-that leave), `hosts`, `web` and `sockets` (under the HTTP servers), `cli`, `demo`, and `emulator`, a
-stand-in for the upstream that keeps the documented limits as data of its own.
+go wrong), `telemetry` (traces and metrics), `progress` (heartbeats while a call waits), `confirm` (asking
+the person), `endings` (hosts that leave), `hosts`, `web` and `sockets` (under the HTTP servers), `cli`,
+`demo`, and `emulator`, a stand-in for the upstream that keeps the documented limits as data of its own.
 """
 
 __version__ = "0.1.0"

@@ -107,6 +107,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     from mcp_server.settings import SettingsError, check_extras, read_settings, unknown_variables
     from mcp_server.stdio import serve_stdio
+    from mcp_server.telemetry.export import exporting
 
     gc.freeze()
     gc.enable()
@@ -124,7 +125,8 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             reason = "stdin or stdout is closed. Hosts start this with both; --transport http needs none"
             print(f"mcp-server-seedream: {reason}", file=sys.stderr)
             return 2
-        anyio.run(serve_stdio, settings)
+        with exporting(environ):
+            anyio.run(serve_stdio, settings)
         return 0
     try:
         listener = bind(arguments.host, arguments.port, settings)
@@ -133,7 +135,8 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return 2
     except OSError as error:
         return _cannot_listen(error, arguments.port)
-    anyio.run(lambda: serve_http(settings, listener, streamable=arguments.transport == "http"))
+    with exporting(environ):
+        anyio.run(lambda: serve_http(settings, listener, streamable=arguments.transport == "http"))
     return 0
 
 

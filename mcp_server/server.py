@@ -25,9 +25,9 @@ from mcp.types import (
 )
 from pydantic import AnyUrl, ValidationError
 
-from mcp_server import __version__, results, schemas
+from mcp_server import __version__, results, schemas, telemetry
 from mcp_server.callers import current_caller
-from mcp_server.errors import Internal, InvalidArgument, RateLimited, describe
+from mcp_server.errors import Internal, InvalidArgument, RateLimited, SeedreamError, describe
 from mcp_server.explain import explain
 from mcp_server.generations import Generations
 from mcp_server.http.disconnect import TOO_LARGE
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 NAME = "mcp-server-seedream"
 
 _SETTLE_SECONDS = 0.03
+_SDK_TRACING = "OpenTelemetryMiddleware"
 
 
 class SeedreamServer(MCPServer[Any]):
@@ -63,6 +64,8 @@ class SeedreamServer(MCPServer[Any]):
             middleware=[self._count],
             request_state_security=security,
         )
+        # Its spans hold whatever texts clients send; `telemetry.serving` has others.
+        self.middleware[:] = [one for one in self.middleware if type(one).__name__ != _SDK_TRACING]
         self.completion()(self._complete)  # type: ignore[no-untyped-call]  # the SDK leaves it so
 
     async def run_over(self, read: Any, write: Any) -> None:
@@ -86,7 +89,8 @@ class SeedreamServer(MCPServer[Any]):
         caller = self._caller
         self._calls[caller] += 1
         try:
-            return await call_next(ctx)
+            with telemetry.serving(ctx.method, ctx.meta):
+                return await call_next(ctx)
         finally:
             self._in_flight -= 1
             self._calls[caller] -= 1
@@ -188,18 +192,23 @@ class SeedreamServer(MCPServer[Any]):
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Run a tool; any failure is a result that the model can read, never the SDK's own words."""
-        try:
-            return await super().call_tool(name, arguments, context)
-        except ToolError as error:
-            cause = error.__cause__
-            if isinstance(cause, ValidationError):
-                return results.failure(explain(cause, ARGUMENTS[name]))
-            if cause is None:
-                return results.failure(
-                    InvalidArgument("There is no such tool", f"call one of {', '.join(ARGUMENTS)}")
-                )
-            logger.error("%s: %s", name, describe(cause))  # noqa: TRY400 - a traceback may hold data
-            return results.failure(Internal())
+        with telemetry.calling(name if name in ARGUMENTS else "other"):
+            try:
+                return await super().call_tool(name, arguments, context)
+            except ToolError as error:
+                failure = _failure(name, error.__cause__)
+                telemetry.failed(failure.code)
+                return results.failure(failure)
+
+
+def _failure(name: str, cause: BaseException | None) -> SeedreamError:
+    """The error in our words for what the SDK says of the tool `name`."""
+    if isinstance(cause, ValidationError):
+        return explain(cause, ARGUMENTS[name])
+    if cause is None:
+        return InvalidArgument("There is no such tool", f"call one of {', '.join(ARGUMENTS)}")
+    logger.error("%s: %s", name, describe(cause))  # a traceback may hold data
+    return Internal()
 
 
 _RESOURCE = re.compile(r"seedream://generations/(?P<id>[0-9a-f]{1,64})/(?P<n>[0-9]{1,3})(?P<full>/full)?")

@@ -12,7 +12,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.types import CallToolResult, InputRequiredResult
 
-from mcp_server import results, schemas
+from mcp_server import results, schemas, telemetry
 from mcp_server.callers import current_caller, key_of_caller
 from mcp_server.confirm import AskFirst, Confirmation
 from mcp_server.errors import SeedreamError, UpstreamUnavailable
@@ -96,15 +96,19 @@ class Tools:
         try:
             return await _while_heard(context, self._make(arguments, context))
         except AskFirst as ask:
+            telemetry.ended("input_required")
             return ask.result
         except SeedreamError as error:
             logger.info("call failed: %s", error.code)
+            telemetry.failed(error.code)
             return results.failure(error, self._generations.trouble)
 
     async def _make(self, arguments: GenerateArguments, context: Context[Any, Any]) -> CallToolResult:
         service, phase = self._generations, Phase()
         settings, caller = service.settings, current_caller(remote=service.remote)
         key = key_of_caller(context.request_context.request, allowed=settings.caller_keys)
+        asked = arguments.wire(arguments.references, watermark=settings.watermark)
+        telemetry.asked(settings.model, asked, emulated=settings.emulator, prompts=settings.trace_prompts)
         with await check_references(arguments.references, service.rules(caller)) as references:
             await service.check_ready(key)
             body = arguments.wire(references.wire, watermark=settings.watermark)
@@ -121,6 +125,7 @@ class Tools:
                     key=key,
                 )
         generation = made.generation
+        telemetry.made(len(generation.urls))
         warnings = [
             *arguments.warnings(),
             *references.warnings,
@@ -152,6 +157,7 @@ async def _while_heard(
             return await work
         finally:
             watching.cancel()
+    telemetry.ended("cancelled")
     # Nobody reads this.
     return results.failure(UpstreamUnavailable("The client has left", "call again to get the pictures"))
 

@@ -27,7 +27,7 @@ from mcp_server.settings import Settings, read_settings
 from mcp_server.sockets import listen
 
 KEY = "sk_live_THIS-IS-THE-SECRET"
-PREFIXES = ("SEEDREAM_", "NOVITA_")
+PREFIXES = ("SEEDREAM_", "NOVITA_", "OTEL_")
 PROXY_AND_CA = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 ERAS = ("legacy", "2026-07-28")

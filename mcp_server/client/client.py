@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import httpx
 
+from mcp_server import telemetry
 from mcp_server.client.body import RequestBody
 from mcp_server.client.failures import from_exception, from_response
 from mcp_server.client.replies import Reply, read_reply
@@ -85,13 +86,15 @@ class SeedreamClient:
         encoded = RequestBody(body)
         for attempt in count(1):
             try:
-                return await self._post(path, encoded, images, timeout, key or self._secret)
+                with telemetry.attempt(self._http.base_url.host, path):
+                    return await self._post(path, encoded, images, timeout, key or self._secret)
             except UpstreamError as error:
                 # Not cryptography: the jitter only spreads callers.
                 wait = wait_before_retry(error, attempt, random.random())  # noqa: S311 - no secret
                 if wait is None:
                     raise
                 logger.info("attempt %d: %s; trying again in %.1f s", attempt, error.code, wait)
+                telemetry.retrying(attempt, error.code, wait)
             await self._sleep(wait)
         raise AssertionError  # pragma: no cover - count() does not end; for the type checker
 
@@ -112,6 +115,7 @@ class SeedreamClient:
                     content = await _read(response)
         except (httpx.RequestError, TimeoutError) as error:
             raise from_exception(error, whole=body.handed_out) from error
+        telemetry.answered(response.status_code)
         if response.is_success:
             if content is None:
                 raise BadUpstreamReply(

@@ -11,6 +11,7 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 
+from mcp_server import telemetry
 from mcp_server.errors import Internal, SeedreamError, describe
 from mcp_server.generations.budget import refuse
 from mcp_server.generations.fallback import FallbackLedger
@@ -136,6 +137,7 @@ class Calls:
         """
         wait = await self._begin(order, post, phase, confirm)
         begun = wait.begun
+        telemetry.begun(begun.generation.id, recovered=begun.claimed)
         phase.enter("making", making(wait.generation.most, begun.usual_seconds))
         self._waits.append(wait)
         # In a task of the process: work in a thread would hold back the news that the call is cancelled.

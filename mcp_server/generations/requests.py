@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.abc
 
+from mcp_server import telemetry
 from mcp_server.errors import Internal, OutcomeUnknown, SeedreamError, describe
 from mcp_server.generations.generation import Failure, Generation
 from mcp_server.generations.ledger import Changes, Ledger
@@ -103,8 +104,9 @@ class Requests:
         outcome: Changes | None = None
         with request.scope:
             try:
-                with files:
+                with files, telemetry.posting(request.generation) as count:
                     outcome = _success(await post(body, request.generation.most))
+                    count(outcome["counted"])
             except SeedreamError as error:
                 outcome = _failure(error, request.generation)
             except Exception as error:  # noqa: BLE001 - a fault of ours must not end the other requests

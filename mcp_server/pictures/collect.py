@@ -8,6 +8,7 @@ import anyio
 import anyio.to_thread
 import httpx
 
+from mcp_server import telemetry
 from mcp_server.generations.generation import Generation, Picture
 from mcp_server.pictures.download import download
 from mcp_server.pictures.save import Origin, save, scratch
@@ -111,7 +112,7 @@ async def _fetch(
         if known and known.saved_path and known.saved_path.exists():
             path = known.saved_path
         else:
-            with path.open("wb") as file:
+            with path.open("wb") as file, telemetry.downloading(origin.url):
                 await download(http, origin.url, file, loopback_ok=plan.loopback_ok)
         header = await anyio.to_thread.run_sync(read_header, path)
         saved = known.saved_path if known else None

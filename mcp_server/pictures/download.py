@@ -6,6 +6,7 @@ from urllib.parse import urljoin
 
 import httpx
 
+from mcp_server import telemetry
 from mcp_server.errors import ImageUnusable
 from mcp_server.pictures.thumbnail import PictureError
 from mcp_server.references.url import check_url
@@ -27,6 +28,7 @@ async def download(http: httpx.AsyncClient, url: str, file: BinaryIO, *, loopbac
     for _ in range(_MOST_REDIRECTS + 1):
         try:
             async with http.stream("GET", url) as response:
+                telemetry.answered(response.status_code)
                 if not response.has_redirect_location:
                     await _write(response, file)
                     return

@@ -6,6 +6,7 @@ import anyio
 import httpx
 from anyio import to_thread
 
+from mcp_server import telemetry
 from mcp_server.generations.generation import Generation
 from mcp_server.pictures.download import download
 from mcp_server.pictures.save import scratch
@@ -40,8 +41,9 @@ async def read_picture(
             async with httpx.AsyncClient(
                 timeout=seconds, transport=transport, trust_env=not loopback_ok
             ) as http:
-                with path.open("wb") as file, anyio.fail_after(seconds):
-                    await download(http, generation.urls[number - 1], file, loopback_ok=loopback_ok)
+                url = generation.urls[number - 1]
+                with path.open("wb") as file, telemetry.downloading(url), anyio.fail_after(seconds):
+                    await download(http, url, file, loopback_ok=loopback_ok)
             return await to_thread.run_sync(_read, path, full)
     except PictureError as error:
         raise LookupError(f"The picture can't be read: {error}") from None
