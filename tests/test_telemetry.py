@@ -355,7 +355,8 @@ async def test_a_call_whose_http_client_has_left_is_told_as_cancelled(recorded: 
     request = SimpleNamespace(scope={"mcp_server.gone": gone, "path": "/mcp"})
     context: Any = SimpleNamespace(request_context=SimpleNamespace(request=request))
     with telemetry.serving("tools/call", None), telemetry.calling("generate_image"):
-        await _while_heard(context, anyio.sleep_forever())
+        work: Any = anyio.sleep_forever()
+        await _while_heard(context, work)
     assert of(recorded.one("tools/call generate_image"))["seedream.outcome"] == "cancelled"
 
 

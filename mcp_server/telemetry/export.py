@@ -1,7 +1,6 @@
 """The SDK of OpenTelemetry, set up by its standard variables. Its packages come with the extra `otel`."""
 
 import logging
-import re
 import sys
 import threading
 import time
@@ -163,19 +162,27 @@ def _stop(stops: list[Stop]) -> None:
 
 
 class _Seldom(logging.Handler):
-    """Passes a line of OpenTelemetry's own on, and then none for ten minutes: it logs each failed attempt."""
+    """Passes on what OpenTelemetry logs, of each kind one line in 10 minutes: it logs each failed attempt."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._next = 0.0
+        self._silent_until: dict[tuple[str, int], float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        now = time.monotonic()
-        if now < self._next:
+        kind, now = (record.name, record.levelno), time.monotonic()
+        if now < self._silent_until.get(kind, 0.0):
             return
-        self._next = now + _SILENCE_SECONDS
-        said = re.sub(r"\?[^\s'\")]*", "?…", record.getMessage())  # an endpoint's query may hold a key
-        logger.warning("traces or metrics are not delivered: %s (not said again for 10 minutes)", quote(said))
+        self._silent_until[kind] = now + _SILENCE_SECONDS
+        logger.warning("OpenTelemetry: %s (its like is left out for 10 minutes)", quote(_told(record)))
+
+
+def _told(record: logging.LogRecord) -> str:
+    """What a line of OpenTelemetry's says, without what may be secret: a header, an exception's text."""
+    if not record.name.startswith("opentelemetry.exporter.") or not isinstance(record.args, tuple):
+        return str(record.msg)
+    return str(record.msg) % tuple(
+        type(one).__name__ if isinstance(one, Exception) else one for one in record.args
+    )
 
 
 def _tell_seldom() -> None:
