@@ -1,6 +1,7 @@
 """Who asks. Each caller has generations, budgets and rates of their own."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from mcp.server.auth.middleware.auth_context import get_access_token
@@ -22,6 +23,12 @@ def current_caller(*, remote: bool) -> str:
     if not remote:
         return LOCAL
     token = get_access_token()
+    return name_of(token) if token else ANYBODY
+
+
+def caller_in(scope: Mapping[str, Any]) -> str:
+    """The caller of an HTTP request, before the protocol sees it."""
+    token = getattr(scope.get("user"), "access_token", None)
     return name_of(token) if token else ANYBODY
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import anyio
+from mcp.server.request_state import RequestStateSecurity
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Router
@@ -45,9 +46,7 @@ class Layers:
     async def __aenter__(self) -> Self:
         await self._exits.__aenter__()
         settings = self._generations.settings
-        self.server = SeedreamServer(self._generations)
-        app: ASGIApp = await self._transports()
-        app = Ending(noticing(_one_reply(app)), self.ending.is_set)
+        app: ASGIApp = Ending(noticing(await self._transports()), self.ending.is_set)
         app = Limits(Bodies(app, settings.read_seconds), settings.most_requests)
         routes: list[BaseRoute] = [*Health(self._generations, self.ending.is_set).routes()]
         if settings.oauth_issuer:
@@ -82,15 +81,36 @@ class Layers:
 
     async def _transports(self) -> "ASGIApp":
         """The SDK's, whose own checks of hosts and sizes are made before."""
+        settings = self._generations.settings
+        if not (settings.store_url or "").startswith("redis"):
+            self.server = SeedreamServer(self._generations)
+            return await self._alone("/messages/")
+        from mcp_server.http.mailroom import Mailroom
+        from mcp_server.http.replicas import Replicas
+
+        replicas = Replicas(settings.store_url or "")
+        self._exits.push_async_callback(replicas.aclose)
+        security = RequestStateSecurity(codec=replicas.key)
+        self.server = SeedreamServer(self._generations, security=security)
+        mailroom = Mailroom(await self._alone(f"/messages/{replicas.id}/"), replicas)
+        tasks = await self._exits.enter_async_context(anyio.create_task_group())
+        self._exits.callback(tasks.cancel_scope.cancel)
+        await tasks.start(replicas.run, mailroom.deliver)
+        return mailroom
+
+    async def _alone(self, messages: str) -> "ASGIApp":
+        """The transports of one process; `messages` is where those of SSE sessions are posted to."""
         unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-        sse = self.server.sse_app(transport_security=unchecked, max_request_body_size=LARGEST_BODY)
+        sse = self.server.sse_app(
+            transport_security=unchecked, max_request_body_size=LARGEST_BODY, message_path=messages
+        )
         if not self._streamable:
-            return sse
+            return _one_reply(sse)
         http = self.server.streamable_http_app(
             transport_security=unchecked, max_request_body_size=LARGEST_BODY
         )
         await self._exits.enter_async_context(self.server.session_manager.run())
-        return Starlette(routes=[*http.routes, *sse.routes])
+        return _one_reply(Starlette(routes=[*http.routes, *sse.routes]))
 
 
 def _one_reply(app: "ASGIApp") -> "ASGIApp":

@@ -3,12 +3,12 @@
 import json
 from collections import Counter, deque
 from collections.abc import Callable
+from typing import Any
 
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_server.callers import ANYBODY, name_of
+from mcp_server.callers import caller_in
 from mcp_server.http.bodies import replay
 from mcp_server.http.replies import refuse
 
@@ -25,8 +25,7 @@ class Limits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on, or refuse."""
-        user = scope.get("user")
-        caller = name_of(user.access_token) if isinstance(user, AuthenticatedUser) else ANYBODY
+        caller = caller_in(scope)
         if self._in_flight[caller] >= self._most:
             message = f"{self._most} requests of yours are under way; send this again when one is answered"
             await refuse(scope, receive, send, 429, message, retry_after="1", connection="close")
@@ -53,18 +52,17 @@ class Ending:
             await self._app(scope, receive, send)
             return
         body = await Request(scope, receive).body()
-        if method_of(body) not in _BEGINNINGS:  # it may belong to a call under way
+        if parsed(body).get("method") not in _BEGINNINGS:  # it may belong to a call under way
             await self._app(scope, replay(deque([body]), receive), send)
             return
         message = "This server is about to end; nothing was done. Send it again: another one will take it"
         await refuse(scope, receive, send, 503, message, retry_after="1", connection="close")
 
 
-def method_of(body: bytes) -> str | None:
-    """The method of a message; None where it has none, or is none."""
+def parsed(body: bytes) -> dict[str, Any]:
+    """The message in a body; empty where there is none, of which the transport has its own to say."""
     try:
         message = json.loads(body)
-    except ValueError:
-        return None
-    method = message.get("method") if isinstance(message, dict) else None
-    return method if isinstance(method, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}

@@ -5,11 +5,10 @@ import re
 import secrets
 import time
 
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mcp_server.callers import name_of
+from mcp_server.callers import caller_in
 from mcp_server.log import request_id
 
 logger = logging.getLogger(__name__)
@@ -44,14 +43,13 @@ class AccessLog:
         try:
             await self._app(scope, receive, noted)
         finally:
-            user = scope.get("user")
             facts = {
                 "method": scope["method"],
                 "path": scope.get("raw_path", b"").decode("ascii", "replace")[:200],
                 "status": status or 499,
                 "seconds": round(time.monotonic() - began, 3),
                 "client": (scope.get("client") or ("-",))[0],
-                "caller": name_of(user.access_token) if isinstance(user, AuthenticatedUser) else "-",
+                "caller": caller_in(scope) if "user" in scope else "-",
                 "request_id": name,
             }
             level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
