@@ -7,19 +7,26 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
 
 from mcp_server import __version__
+from tests.conftest import running
 
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "client_configs"
 CONFIGS = sorted(FOLDER.glob("*.json"))
+REMOTE = sorted((FOLDER / "remote").glob("*.json"))
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
@@ -50,14 +57,47 @@ def launched(path: Path) -> dict[str, Any]:
     return entry
 
 
+@pytest.fixture(scope="module")
+def remote() -> Iterator[str]:
+    """The base URL of a server that asks for a token."""
+    variables = {"SEEDREAM_EMULATOR": "1", "SEEDREAM_STORE_URL": "memory://", "SEEDREAM_HTTP_TOKEN": "a-key"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SSL_CERT_FILE", raising=False)
+        with running("serve", "--transport", "http", "--port", "0", wait_for="listening", **variables) as (
+            url,
+            _,
+        ):
+            yield url.removesuffix("/mcp")
+
+
+@pytest.mark.parametrize("path", REMOTE, ids=lambda path: path.name)
+async def test_a_remote_configuration_connects_as_written(path: Path, remote: str) -> None:
+    entry = launched(path)
+    url = next(entry[name] for name in ("url", "httpUrl") if name in entry)
+    assert url.endswith("/sse" if ".sse." in path.name else "/mcp")
+    assert entry.get("type", "x") in ("x", "sse" if ".sse." in path.name else "http")
+    kind, _, token = entry["headers"]["Authorization"].partition(" ")
+    headers = {"Authorization": f"{kind} {filled_in(token)}"}
+    address = url.replace("https://images.example.com", remote)
+    async with AsyncExitStack() as stack:
+        if ".sse." in path.name:
+            server = sse_client(address, headers=headers)
+        else:
+            http = await stack.enter_async_context(httpx2.AsyncClient(headers=headers))
+            server = streamable_http_client(address, http_client=http)
+        client = await stack.enter_async_context(Client(server))
+        assert len((await client.list_tools()).tools) == 3
+
+
 def filled_in(value: str) -> str:
     """What a host hands over: its own placeholder form, replaced."""
-    return re.sub(r"^\$\{(env:|input:)?[A-Za-z_-]+(:-)?\}$", "a-key", value)
+    return re.sub(r"^(\$\{(env:|input:)?[A-Za-z_-]+(:-)?\}|\$[A-Z_]+|your-token)$", "a-key", value)
 
 
 def test_every_host_that_the_readme_names_has_a_file() -> None:
-    named = re.findall(r"^\| `([^`]+\.json)`", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert sorted(named) == [path.name for path in CONFIGS]
+    rows = re.findall(r"^\| `[^|]+", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`([^`]+\.json)`", row)]
+    assert sorted(named) == sorted(path.name for path in (*CONFIGS, *REMOTE))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
@@ -83,3 +123,7 @@ def test_the_inputs_of_vs_code_are_the_ones_that_are_used() -> None:
     (declared,) = config["inputs"]
     assert declared["password"] is True
     assert launched(FOLDER / "vscode.mcp.json")["env"]["NOVITA_API_KEY"] == f"${{input:{declared['id']}}}"
+    for path in (FOLDER / "remote").glob("vscode.*"):
+        (declared,) = json.loads(path.read_text("utf-8"))["inputs"]
+        assert declared["password"] is True
+        assert launched(path)["headers"]["Authorization"] == f"Bearer ${{input:{declared['id']}}}"

@@ -217,7 +217,6 @@ async def test_a_clock_a_little_ahead_of_ours_is_forgiven(issuer: Issuer, verifi
         {"sub": 7},
         {"sub": None, "client_id": ""},
     ],
-    ids=str,
 )
 async def test_a_token_with_a_wrong_claim_is_refused(
     changes: dict[str, Any], issuer: Issuer, verifier: OAuthVerifier
