@@ -17,7 +17,7 @@ The way of the data, top to bottom; a lower layer never imports an upper one:
       -> results       text, resource links and structured content, each complete alone
       -> MCP result
 
-Beside it: `settings` (the environment; `network_settings` for servers), `errors` (everything that can
+Beside it: `settings` (`network_settings` for servers; read by `environment`), `errors` (everything that can
 go wrong), `telemetry` (traces and metrics), `progress` (heartbeats while a call waits), `confirm` (asking
 the person), `endings` (hosts that leave), `hosts`, `web` and `sockets` (under the HTTP servers), `cli`,
 `demo`, and `emulator`, a stand-in for the upstream that keeps the documented limits as data of its own.

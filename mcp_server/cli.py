@@ -105,7 +105,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from mcp_server.http.serve import bind, serve_http  # isort: skip
     import anyio
 
-    from mcp_server.settings import SettingsError, check_extras, read_settings, unknown_variables
+    from mcp_server.environment import SettingsError, check_extras, read_settings, unknown_variables
     from mcp_server.stdio import serve_stdio
     from mcp_server.telemetry.export import exporting
 

@@ -21,9 +21,10 @@ from PIL import Image
 
 from mcp_server.emulator import Emulator
 from mcp_server.emulator.faults import Fault
+from mcp_server.environment import read_settings
 from mcp_server.generations import Generation, Generations
 from mcp_server.server import SeedreamServer
-from mcp_server.settings import Settings, read_settings
+from mcp_server.settings import Settings
 from mcp_server.sockets import listen
 
 KEY = "sk_live_THIS-IS-THE-SECRET"

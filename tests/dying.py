@@ -17,13 +17,13 @@ import anyio
 import httpx
 from mcp import Client
 
+from mcp_server.environment import read_settings
 from mcp_server.generations import Generation, Generations
 from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.ledger import Begun, Changes, Full, Held, Ledger, Terms
 from mcp_server.generations.sqlite import SqliteLedger
 from mcp_server.pictures import collect as _imported_once  # noqa: F401 - before the first fork
 from mcp_server.server import SeedreamServer
-from mcp_server.settings import read_settings
 
 Result = TypeVar("Result")
 

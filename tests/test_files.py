@@ -221,8 +221,8 @@ def test_a_file_that_becomes_a_fifo_before_it_is_opened_is_refused_without_waiti
 async def test_over_the_network_no_file_is_read_unless_folders_are_allowed(
     picture: Path, tmp_path: Path
 ) -> None:
+    from mcp_server.environment import read_settings
     from mcp_server.generations import Generations
-    from mcp_server.settings import read_settings
 
     for variables, folders in (({}, ()), ({"SEEDREAM_INPUT_DIRS": str(tmp_path)}, (tmp_path,))):
         assert Generations(read_settings(variables), remote=True).rules("local").folders == folders

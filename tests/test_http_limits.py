@@ -61,6 +61,13 @@ async def test_over_sse_the_call_itself_is_answered_too_where_a_client_looks_at_
             assert text_of(refused).startswith("[invalid_argument] The request is larger than 160 MiB")
 
 
+def test_a_client_that_asks_before_it_sends_too_much_is_told_no(impatient: str) -> None:
+    with connect(impatient) as peer:
+        head = "POST /messages/?session_id=1 HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+        peer.sendall(f"{head}Content-Length: {161 * 1024**2}\r\n\r\n".encode())
+        assert peer.recv(4096).startswith(b"HTTP/1.1 413")
+
+
 @pytest.mark.parametrize("sent", ["", "POST /mcp HTTP/1.1\r\nHost: local", "POST /mcp HTTP/1.1\r\n"])
 def test_a_connection_on_which_no_request_comes_is_closed(impatient: str, sent: str) -> None:
     with connect(impatient) as peer:
@@ -93,8 +100,9 @@ def test_connections_over_the_limit_are_answered_503(impatient: str) -> None:
             assert peer.recv(15) == b"HTTP/1.1 200 OK"
             held.append(peer)
         with connect(impatient) as peer:
-            peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            peer.sendall(b"GET /sse HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert peer.recv(4096).startswith(b"HTTP/1.1 503")
+        assert httpx.get(f"{impatient}/healthz").status_code == 200  # or it would be restarted
     finally:
         for peer in held:
             peer.close()

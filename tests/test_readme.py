@@ -11,8 +11,8 @@ from mcp_server import __version__, emulator
 from mcp_server.cli import parser
 from mcp_server.client.retry import ATTEMPTS, LONGEST_WAIT
 from mcp_server.emulator.faults import Fault
+from mcp_server.environment import read_settings
 from mcp_server.request import DEFAULT_BATCH
-from mcp_server.settings import read_settings
 from tests.readme import README, not_emulated, written
 
 ROOT = README.parent

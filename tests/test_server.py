@@ -13,12 +13,12 @@ from mcp import Client
 from mcp.types import Implementation, ResourceLink, TextContent
 
 from mcp_server import results
+from mcp_server.environment import read_settings
 from mcp_server.generations import Generations
 from mcp_server.generations.generation import link_expiry
 from mcp_server.progress import BEAT_SECONDS
 from mcp_server.schemas import output_schema
 from mcp_server.server import SeedreamServer
-from mcp_server.settings import read_settings
 from mcp_server.tools import Tools
 from tests.conftest import answering, connect, data_uri, image_bytes, make_settings, pictures, text_of
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_server.settings import SettingsError, check_extras, read_settings, unknown_variables
+from mcp_server.environment import SettingsError, check_extras, read_settings, unknown_variables
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
@@ -188,6 +188,6 @@ def test_a_store_of_many_replicas_is_a_redis_url_that_is_never_shown(url: str) -
 def test_a_redis_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read_settings({"SEEDREAM_STORE_URL": "redis://h"})
     check_extras(settings)
-    monkeypatch.setattr("mcp_server.settings.find_spec", {"redis": None}.get)
+    monkeypatch.setattr("mcp_server.environment.find_spec", {"redis": None}.get)
     with pytest.raises(SettingsError, match=r"mcp-server-seedream\[redis\]"):
         check_extras(settings)

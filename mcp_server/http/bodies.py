@@ -122,6 +122,9 @@ class Bodies:
         A client of SSE waits for an answer in its session: it gets that first, since some clients give up the
         session when they see the other.
         """
+        if Headers(scope=scope).get("expect"):  # it asks first, and sends nothing after a no
+            await refuse(scope, receive, send, 413, too_large(self._largest), connection="close")
+            return
         pieces = self._pieces(receive)
         if not start:
             with anyio.move_on_after(_GLANCE_SECONDS), suppress(StopAsyncIteration, TimeoutError):

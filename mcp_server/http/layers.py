@@ -44,18 +44,22 @@ class Layers:
         self.ending = anyio.Event()
 
     async def __aenter__(self) -> Self:
-        await self._exits.__aenter__()
+        async with AsyncExitStack() as exits:
+            await self._build(exits)
+            self._exits = exits.pop_all()
+        return self
+
+    async def _build(self, exits: AsyncExitStack) -> None:
         settings = self._generations.settings
-        app: ASGIApp = Ending(noticing(await self._transports()), self.ending.is_set)
-        app = Limits(Bodies(app, settings.read_seconds), settings.most_requests)
+        app: ASGIApp = Ending(noticing(await self._transports(exits)), self.ending.is_set)
+        app = Limits(Bodies(app, settings.read_seconds), settings.most_connections, settings.most_requests)
         routes: list[BaseRoute] = [*Health(self._generations, self.ending.is_set).routes()]
         if settings.oauth_issuer:
-            app = self._with_oauth(app, settings, settings.oauth_issuer, routes)
+            app = self._with_oauth(exits, app, settings, settings.oauth_issuer, routes)
         elif settings.needs_token:
             app = protected(app, Tokens(settings), settings)
         app = Origins(app, settings, self._address.rpartition(":")[0])
         self.app: ASGIApp = AccessLog(Router([*routes], redirect_slashes=False, default=app))
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -63,7 +67,12 @@ class Layers:
         await self._exits.__aexit__(kind, error, trace)
 
     def _with_oauth(
-        self, app: "ASGIApp", settings: Settings, issuer: str, routes: list[BaseRoute]
+        self,
+        exits: AsyncExitStack,
+        app: "ASGIApp",
+        settings: Settings,
+        issuer: str,
+        routes: list[BaseRoute],
     ) -> "ASGIApp":
         """`app`, for whoever has a token of `issuer`; `routes` gain what tells clients of it."""
         from mcp_server.http.issuer import IssuerKeys
@@ -74,31 +83,31 @@ class Layers:
         )
         audiences = (settings.oauth_audience,) if settings.oauth_audience else resources
         verifier = OAuthVerifier(IssuerKeys(issuer, settings.oauth_jwks_url), audiences)
-        self._exits.push_async_callback(verifier.aclose)
+        exits.push_async_callback(verifier.aclose)
         routes.extend(metadata_routes(resources, issuer, settings.oauth_scopes))
         urls = [metadata_url(resource) for resource in resources]
         return protected(app, Tokens(settings, verifier), settings, urls)
 
-    async def _transports(self) -> "ASGIApp":
+    async def _transports(self, exits: AsyncExitStack) -> "ASGIApp":
         """The SDK's, whose own checks of hosts and sizes are made before."""
         settings = self._generations.settings
         if not (settings.store_url or "").startswith("redis"):
             self.server = SeedreamServer(self._generations)
-            return await self._alone("/messages/")
+            return await self._alone(exits, "/messages/")
         from mcp_server.http.mailroom import Mailroom
         from mcp_server.http.replicas import Replicas
 
         replicas = Replicas(settings.store_url or "")
-        self._exits.push_async_callback(replicas.aclose)
+        exits.push_async_callback(replicas.aclose)
         security = RequestStateSecurity(codec=replicas.key)
         self.server = SeedreamServer(self._generations, security=security)
-        mailroom = Mailroom(await self._alone(f"/messages/{replicas.id}/"), replicas)
-        tasks = await self._exits.enter_async_context(anyio.create_task_group())
-        self._exits.callback(tasks.cancel_scope.cancel)
+        mailroom = Mailroom(await self._alone(exits, f"/messages/{replicas.id}/"), replicas)
+        tasks = await exits.enter_async_context(anyio.create_task_group())
+        exits.callback(tasks.cancel_scope.cancel)
         await tasks.start(replicas.run, mailroom.deliver)
         return mailroom
 
-    async def _alone(self, messages: str) -> "ASGIApp":
+    async def _alone(self, exits: AsyncExitStack, messages: str) -> "ASGIApp":
         """The transports of one process; `messages` is where those of SSE sessions are posted to."""
         unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
         sse = self.server.sse_app(
@@ -109,7 +118,7 @@ class Layers:
         http = self.server.streamable_http_app(
             transport_security=unchecked, max_request_body_size=LARGEST_BODY
         )
-        await self._exits.enter_async_context(self.server.session_manager.run())
+        await exits.enter_async_context(self.server.session_manager.run())
         return _one_reply(Starlette(routes=[*http.routes, *sse.routes]))
 
 

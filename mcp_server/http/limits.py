@@ -16,16 +16,21 @@ _BEGINNINGS = ("initialize", "tools/call")
 
 
 class Limits:
-    """An ASGI app that hands on so many requests of each caller at once."""
+    """An ASGI app that hands on so many requests at once: of all callers, and of each."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most_of_all: int, most: int) -> None:
         self._app = app
+        self._most_of_all = most_of_all
         self._most = most
         self._in_flight: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on, or refuse."""
         caller = caller_in(scope)
+        if self._in_flight.total() >= self._most_of_all:
+            message = "This server has as many requests as it can take; nothing was done. Send it again"
+            await refuse(scope, receive, send, 503, message, retry_after="1", connection="close")
+            return
         if self._in_flight[caller] >= self._most:
             message = f"{self._most} requests of yours are under way; send this again when one is answered"
             await refuse(scope, receive, send, 429, message, retry_after="1", connection="close")

@@ -71,18 +71,23 @@ class Replicas:
         task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
         """Hand what comes to `deliver`, and its answer back to who sent it. Begins once the key is known."""
+        started = False
         async with anyio.create_task_group() as tasks:
             while True:
                 try:
                     await self._learn_key()
                     async with self._redis.pubsub(ignore_subscribe_messages=True) as box:
                         await box.subscribe(f"{self._prefix}replica:{self.id}", f"{self._prefix}replicas")
-                        task_status.started()
+                        if not started:
+                            task_status.started()
+                        started = True
                         async for message in box.listen():
                             tasks.start_soon(self._take, json.loads(message["data"]), deliver)
                 except (RedisError, OSError) as error:
                     logger.warning("the other replicas can't be reached: %s", type(error).__name__)
+                if not started:  # it serves all the same, and is not ready
                     task_status.started()
+                started = True
                 await anyio.sleep(_AGAIN_SECONDS)
 
     async def send(self, replica: str, mail: Mail) -> Facts | None:

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 _GRACEFUL_SECONDS = 2
 _KEEP_ALIVE_SECONDS = 75
+_SPARE_CONNECTIONS = 100
 
 
 def bind(host: str, port: int, settings: Settings) -> "socket.socket":
@@ -74,7 +75,9 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
             log_config=None,
             access_log=False,
             ws="none",
-            limit_concurrency=settings.most_connections + 1,
+            # Beside those that `limits` counts, some that are idle, or probes.
+            limit_concurrency=settings.most_connections + _SPARE_CONNECTIONS,
+            server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         )

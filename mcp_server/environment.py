@@ -1,0 +1,87 @@
+"""The settings, read from environment variables and files that they name."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from mcp_server.settings import Settings
+
+IN_FILES = ("NOVITA_API_KEY", "SEEDREAM_HTTP_TOKEN", "SEEDREAM_HTTP_TOKENS", "SEEDREAM_STORE_URL")
+"""Variables that hold secrets: each may name a file instead, in a variable with `_FILE` behind its name."""
+
+_LARGEST_FILE = 1024**2
+
+
+class SettingsError(Exception):
+    """A setting that can't be used; `str()` of it is one line that names the variable."""
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings that `environ` holds; an empty or blank variable counts as unset.
+
+    Raises:
+        SettingsError: with one line for each variable at fault; never with its value.
+    """
+    names = [field.alias for field in Settings.model_fields.values() if field.alias]
+    values = {name: environ[name].strip() for name in names if environ.get(name, "").strip()}
+    values |= _read_files(environ, values)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        lines = [
+            f"{one['loc'][0] if one['loc'] else ''} {_reason(one['msg'])}".lstrip()
+            for one in error.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def check_extras(settings: Settings) -> None:
+    """Whether what the settings ask for is installed.
+
+    Raises:
+        SettingsError: says what to install.
+    """
+    if (settings.store_url or "").startswith("redis") and not find_spec("redis"):
+        raise SettingsError(
+            "SEEDREAM_STORE_URL names a Redis, and the library for it is not installed: install "
+            "'mcp-server-seedream[redis]'"
+        )
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Variables with our prefix that no setting reads: typos, or settings of another version."""
+    known = {field.alias for field in Settings.model_fields.values()} | {f"{name}_FILE" for name in IN_FILES}
+    return sorted(name for name in environ if name.startswith("SEEDREAM_") and name not in known)
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _read_files(environ: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    """The secrets that stand in files, as orchestrators hand them in.
+
+    Raises:
+        SettingsError: a file can't be read or is empty, or its variable is set, too.
+    """
+    found = {}
+    for name in IN_FILES:
+        path = environ.get(f"{name}_FILE", "").strip()
+        if not path:
+            continue
+        if name in values:
+            raise SettingsError(f"{name}_FILE is set, and so is {name}: only one of them can hold")
+        try:
+            with Path(path).open(encoding="utf-8") as file:
+                text = file.read(_LARGEST_FILE + 1).strip()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise SettingsError(
+                f"{name}_FILE names a file that can't be read: {reason or 'it is no text'}"
+            ) from None
+        if not text or len(text) > _LARGEST_FILE:
+            raise SettingsError(f"{name}_FILE names a file that is {'too large' if text else 'empty'}")
+        found[name] = text
+    return found
