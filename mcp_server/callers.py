@@ -32,6 +32,11 @@ def caller_in(scope: Mapping[str, Any]) -> str:
     return name_of(token) if token else ANYBODY
 
 
+def known_in(scope: Mapping[str, Any]) -> bool:
+    """Whether an HTTP request was let in: by its token, or where none is asked for."""
+    return "user" not in scope or hasattr(scope["user"], "access_token")
+
+
 def name_of(token: AccessToken) -> str:
     """The caller that a checked token stands for; people of one issuer are told apart by their subject."""
     client, issuer, subject = principal_components(token)

@@ -202,7 +202,7 @@ def test_listing_the_tools_imports_nothing_that_only_calls_need() -> None:
         "from mcp import Client\n"
         "from mcp_server.cli import main\n"
         "from mcp_server.stdio import Generations, SeedreamServer\n"
-        "from mcp_server.settings import read_settings\n"
+        "from mcp_server.environment import read_settings\n"
         "async def run():\n"
         "    async with Generations(read_settings({})) as generations:\n"
         "        async with Client(SeedreamServer(generations)) as client:\n"

@@ -8,7 +8,7 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mcp_server.callers import caller_in
+from mcp_server.callers import caller_in, known_in
 from mcp_server.log import request_id
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class AccessLog:
                 "status": status or 499,
                 "seconds": round(time.monotonic() - began, 3),
                 "client": (scope.get("client") or ("-",))[0],
-                "caller": caller_in(scope) if "user" in scope else "-",
+                "caller": caller_in(scope) if known_in(scope) else "-",
                 "request_id": name,
             }
             level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
