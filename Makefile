@@ -14,13 +14,23 @@ BIN := .venv/bin
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# The clients of the TypeScript SDK, where there is npm; without them, their tests say that they are skipped.
+TYPESCRIPT := tests/typescript/node_modules/.installed
+$(TYPESCRIPT): tests/typescript/package.json tests/typescript/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  echo "Installing the TypeScript SDK's clients for the tests (once)"; \
+	  cd tests/typescript && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.installed; \
+	else \
+	  echo "There is no npm: THE TYPESCRIPT SDK'S CLIENTS WILL NOT BE TESTED"; \
+	fi
+
 demo: .venv/installed
 	$(BIN)/mcp-server-seedream demo
 
-test: .venv/installed
+test: .venv/installed $(TYPESCRIPT)
 	$(BIN)/python -m pytest -n auto
 
-check: .venv/installed
+check: .venv/installed $(TYPESCRIPT)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -53,4 +63,4 @@ pins: .venv/installed
 	  --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet -o requirements.txt
 
 clean:
-	rm -rf .venv dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv tests/typescript/node_modules dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
