@@ -43,6 +43,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.ledger
+	$(BIN)/python -m benchmarks.network
 
 # The randomized histories of tests/histories.py, for longer than the tests have time for.
 SECONDS ?= 600

@@ -121,7 +121,7 @@ def main() -> None:
         [sys.executable, "-m", "benchmarks.upstream"], stdout=subprocess.PIPE, text=True
     ) as upstream:
         try:
-            quick, slow = (upstream.stdout.readline() if upstream.stdout else "").split()
+            quick, slow, _ = (upstream.stdout.readline() if upstream.stdout else "").split()
             asyncio.run(_calls(quick, slow))
         finally:
             upstream.terminate()

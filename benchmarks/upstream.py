@@ -1,6 +1,6 @@
-"""The upstream of the benchmarks, a process of its own: one constant reply, at once or after a second.
+"""The upstream of the benchmarks, a process of its own: one constant reply, at once or after 1 or 2 s.
 
-As little work as can be, so that what is measured is the servers. Prints its two URLs.
+As little work as can be, so that what is measured is the servers. Prints its URLs.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ async def _serve(seconds: float) -> asyncio.Server:
             writer.write(_REPLY)
         writer.close()
 
-    return await asyncio.start_server(answer, "127.0.0.1", 0)
+    return await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1024)
 
 
 async def _main() -> None:
-    servers = [await _serve(seconds) for seconds in (0.0, 1.0)]
+    servers = [await _serve(seconds) for seconds in (0.0, 1.0, 2.0)]
     urls = [f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers]
     print(*urls, flush=True)
     await asyncio.gather(*(server.serve_forever() for server in servers))
