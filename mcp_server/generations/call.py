@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakValueDictionary
 
 import anyio
 import anyio.abc
@@ -113,7 +114,7 @@ class Calls:
         self._sleep = sleep
         self._tasks = tasks
         self._waits: list[_Wait] = []
-        self._turn = anyio.Lock()
+        self._turns: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
         self._handed_out: list[str] = []
         self._marking = False
         self._ending = False
@@ -262,9 +263,11 @@ class Calls:
     ) -> "_Wait | Full | Held | None":
         """A row from the ledger, if there is one to have; `send` is called with a new one.
 
-        One call at a time: one that was cancelled meanwhile abandons its row before the next looks.
+        One of identical calls at a time: one that was cancelled meanwhile abandons its row before the next
+        looks.
         """
-        async with self._turn:
+        turn = self._turns.setdefault((wanted.caller, wanted.fingerprint), anyio.Lock())
+        async with turn:
             # Once there is a row there must be a request, or somebody who knows that there is none.
             with anyio.CancelScope(shield=True):
                 since = wanted.created - _DOUBTFUL if self._told_of_doubts else None

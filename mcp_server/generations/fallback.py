@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar, Unpack, cast
 
+import anyio
+
 from mcp_server.generations.generation import Generation
 from mcp_server.generations.ledger import Begun, Changes, Full, Held, Ledger, LedgerError, Terms, day_of
 from mcp_server.generations.memory import MemoryLedger
@@ -39,6 +41,7 @@ class FallbackLedger:
         self._late: dict[str, Changes] = {}  # what the store has not taken, of rows that it has
         self._new: set[str] = set()  # rows that it does not have at all
         self._counted: dict[tuple[str, bool], tuple[datetime, int]] = {}  # what it last said of a day
+        self._catching_up = anyio.Lock()
         self._failed_at: datetime | None = None
         self.trouble: str | None = None
 
@@ -180,6 +183,12 @@ class FallbackLedger:
 
     async def _catch_up(self) -> None:
         """Write to the store what it did not take when it happened."""
+        if not (self._new or self._late):
+            return
+        async with self._catching_up:
+            await self._write_late()
+
+    async def _write_late(self) -> None:
         for generation_id in [*self._new, *self._late]:
             row, changes = self._memory.rows.get(generation_id), self._late.get(generation_id)
             if generation_id in self._new and row:
