@@ -3,14 +3,15 @@
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, Unpack
-
-from anyio import CapacityLimiter, to_thread
+from typing import Any, TypeVar, Unpack
 
 from mcp_server.generations import rows
+from mcp_server.generations.batches import Batches, Job
 from mcp_server.generations.generation import Generation
 from mcp_server.generations.ledger import Begun, Changes, Full, LedgerError, Terms
 from mcp_server.generations.processes import Processes
@@ -24,6 +25,15 @@ _BUSY_SECONDS = 5.0
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done with the file."""
+
+    do: Callable[[sqlite3.Connection], Any]
+    sweep: bool
+    reads: bool
 
 
 class SqliteLedger:
@@ -49,7 +59,7 @@ class SqliteLedger:
         self._file: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         # One connection, one statement at a time, never on the event loop.
-        self._turn = CapacityLimiter(1)
+        self._batches = Batches(self._do)
 
     async def begin(
         self, wanted: Generation, terms: Terms | None, *, doubts_since: datetime | None = None
@@ -122,7 +132,7 @@ class SqliteLedger:
 
     async def close(self) -> None:
         """Close the file and let go of the lock."""
-        await to_thread.run_sync(self._close, limiter=self._turn)
+        await self._batches.alone(self._close)
 
     async def _select(self, condition: str, *parameters: object, sweep: bool = False) -> list[Generation]:
         text = f"SELECT * FROM generations WHERE {condition}"  # noqa: S608 - conditions of ours
@@ -141,26 +151,36 @@ class SqliteLedger:
     async def _run(
         self, work: Callable[[sqlite3.Connection], Result], *, sweep: bool = False, reads: bool = False
     ) -> Result:
-        """`work` in a thread, as one transaction, unless it only `reads`.
+        """`work` in a thread, in a transaction unless it only `reads`.
 
         With `sweep` after a look for processes that have ended.
         """
+        try:
+            result: Result = await self._batches.run(_Work(work, sweep, reads))
+        except (sqlite3.Error, OSError, ValueError) as error:
+            raise LedgerError(_reason(error)) from error
+        return result
 
-        def transaction() -> Result:
-            try:
-                if self._file and self._identity != _identity(self._path):
-                    self._close()  # deleted or replaced: what went there now would be lost
-                file = self._file or self._open()
-                if reads:
-                    return work(file)
-                with _transaction(file):
-                    if sweep:
-                        self._sweep(file)
-                    return work(file)
-            except (sqlite3.Error, OSError, ValueError) as error:
-                raise LedgerError(_reason(error)) from error
-
-        return await to_thread.run_sync(transaction, limiter=self._turn)
+    def _do(self, jobs: list[Job[_Work]]) -> None:
+        """All of them in one transaction; if any fails, each in one of its own."""
+        at_work = False
+        try:
+            if self._file and self._identity != _identity(self._path):
+                self._close()  # deleted or replaced: what went there now would be lost
+            file = self._file or self._open()
+            with nullcontext() if all(job.work.reads for job in jobs) else _transaction(file):
+                if any(job.work.sweep for job in jobs):
+                    self._sweep(file)
+                at_work = True
+                for job in jobs:
+                    job.result = job.work.do(file)
+        except Exception as error:  # noqa: BLE001 - it goes to those who wait
+            if at_work and len(jobs) > 1:
+                for job in jobs:
+                    self._do([job])
+            else:
+                for job in jobs:
+                    job.error = error
 
     def _open(self) -> sqlite3.Connection:
         if not self._path.is_absolute():
