@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench soak format readme pins clean
+.PHONY: demo test check bench load soak format readme pins clean
 .DEFAULT_GOAL := test
 
 # The pins and this package (editable). No build isolation: the build backend is pinned too.
@@ -45,6 +45,11 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.ledger
 	$(BIN)/python -m benchmarks.network
 
+# Replicas behind nginx, one killed and one stopped, and an audit. LOAD="--seconds 20 --clients 100" is a
+# short form; --help tells the rest.
+load: .venv/installed
+	$(BIN)/python -m benchmarks.load $(LOAD)
+
 # The randomized histories of tests/histories.py, for longer than the tests have time for.
 SECONDS ?= 600
 soak: .venv/installed
@@ -58,10 +63,14 @@ format: .venv/installed
 readme: .venv/installed
 	$(BIN)/python -m tests.readme
 
-# Anew from pyproject.toml; --universal, so that one file holds for every platform and Python.
+# Anew from pyproject.toml; --universal, so that one file holds for every platform and Python. The image's
+# are those of them that a server needs.
 pins: .venv/installed
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
 	  --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --extra redis --extra otel --constraint requirements.txt \
+	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --quiet -o deploy/requirements.txt
 
 clean:
 	rm -rf .venv tests/typescript/node_modules dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

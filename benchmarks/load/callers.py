@@ -1,6 +1,7 @@
 """Two kinds of client. A call gives the tool's result as JSON, or raises `Lost` where none came."""
 
 import json
+import ssl
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Protocol
 
@@ -37,12 +38,11 @@ class Caller(Protocol):
 
 
 class Lean:
-    """A POST of JSON-RPC for each call, over a pool that many share: as little work as can be."""
+    """A POST of JSON-RPC for each call, over a connection that is kept: as little work as can be."""
 
-    def __init__(self, pool: httpx.AsyncClient, url: str, token: str) -> None:
-        self._pool = pool
+    def __init__(self, url: str, token: str, context: ssl.SSLContext) -> None:
         self._url = url
-        self._headers = {
+        headers = {
             "Accept": "application/json, text/event-stream",
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
@@ -50,12 +50,15 @@ class Lean:
             "Mcp-Method": "tools/call",
             "Mcp-Name": TOOL,
         }
+        # One each: a pool of hundreds of connections is slow. The context is made once: that is slow, too.
+        self._http = httpx.AsyncClient(headers=headers, timeout=SECONDS, verify=context)
 
     async def open(self) -> None:
-        """Nothing is to be opened."""
+        """The first call opens the connection."""
 
     async def close(self) -> None:
-        """The pool belongs to all."""
+        """Let go of the connection."""
+        await self._http.aclose()
 
     async def call(self, prompt: str) -> dict[str, Any]:
         """See `Caller.call`."""
@@ -67,7 +70,7 @@ class Lean:
         params = {"name": TOOL, "arguments": {"prompt": prompt}, "_meta": meta}
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
         try:
-            reply = await self._pool.post(self._url, json=message, headers=self._headers)
+            reply = await self._http.post(self._url, json=message)
         except httpx.HTTPError as error:
             raise Lost(type(error).__name__) from None
         if reply.status_code != httpx.codes.OK:

@@ -8,15 +8,14 @@ import asyncio
 import json
 import random
 import re
+import ssl
 import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from benchmarks.load.callers import MODERN, SECONDS, Caller, Full, Lean, Lost
+from benchmarks.load.callers import MODERN, Caller, Full, Lean, Lost
 
 GRACE = 60.0
 """Seconds that intents have to end once no new ones begin."""
@@ -94,17 +93,15 @@ async def _run(orders: dict[str, Any]) -> list[Intent]:
     """`orders`: url, until, tokens by caller, names of clients by kind."""
     done: list[Intent] = []
     callers = list(orders["tokens"].items())
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(timeout=SECONDS, limits=limits) as pool:
-        tasks = []
-        for kind, names in orders["clients"].items():
-            for name in names:
-                caller, token = callers[name % len(callers)]
-                client: Caller = Lean(pool, orders["url"], token)
-                if kind != "lean":
-                    client = Full(orders["url"], token, MODERN if kind == "sdk" else "legacy")
-                tasks.append(_client(f"{kind} {name}", caller, client, orders["until"], done))
-        await asyncio.gather(*tasks)
+    context, tasks = ssl.create_default_context(), []
+    for kind, names in orders["clients"].items():
+        for name in names:
+            caller, token = callers[name % len(callers)]
+            client: Caller = Lean(orders["url"], token, context)
+            if kind != "lean":
+                client = Full(orders["url"], token, MODERN if kind == "sdk" else "legacy")
+            tasks.append(_client(f"{kind} {name}", caller, client, orders["until"], done))
+    await asyncio.gather(*tasks)
     return done
 
 

@@ -67,9 +67,14 @@ class Process:
         return int(status.partition(f"{what}:")[2].split()[0]) / 1024
 
     def cpu_seconds(self) -> float:
-        """What it and its ended children have computed so far."""
-        times = Path(f"/proc/{self.popen.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[11:15]
-        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+        """What it and its children have computed so far (Linux only)."""
+        pid = self.popen.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+        ticks = 0
+        for one in (str(pid), *children):
+            stat = Path(f"/proc/{one}/stat").read_text("utf-8").rpartition(")")[2].split()
+            ticks += sum(map(int, stat[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class World:
@@ -156,7 +161,7 @@ class World:
 def nginx_conf(replicas: list[str], port: int, folder: Path) -> str:
     """`deploy/nginx.conf` with other addresses, ports and folders, and otherwise as it is."""
     text = NGINX_CONF.read_text("utf-8")
-    servers = "".join(f"        server {replica} max_fails=2 fail_timeout=5s;\n" for replica in replicas)
+    servers = "".join(f"        server {replica} max_fails=3 fail_timeout=5s;\n" for replica in replicas)
     text = re.sub(r"( +server seedream-\d:8000 [^\n]*\n)+", servers, text)
     text = text.replace(" /tmp/", f" {folder}/").replace("/dev/stdout", f"{folder}/requests.log")
     text = text.replace("listen 127.0.0.1:8081;", f"listen unix:{folder}/health;")
