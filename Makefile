@@ -63,14 +63,14 @@ format: .venv/installed
 readme: .venv/installed
 	$(BIN)/python -m tests.readme
 
-# Anew from pyproject.toml; --universal, so that one file holds for every platform and Python. The image's
-# are those of them that a server needs.
+# Anew from pyproject.toml; --universal, so that one file holds for every platform and Python. Of the same
+# pins the image takes those that a server needs, and those of the build backend.
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-annotate --no-header --quiet
 pins: .venv/installed
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
-	  --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet -o requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --extra redis --extra otel --constraint requirements.txt \
-	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-	  --quiet -o deploy/requirements.txt
+	$(COMPILE) --upgrade --group dev pyproject.toml -o requirements.txt
+	$(COMPILE) --constraint requirements.txt --extra redis --extra otel pyproject.toml -o deploy/requirements.txt
+	echo hatchling | $(COMPILE) --constraint requirements.txt - -o deploy/requirements.build.txt
 
 clean:
 	rm -rf .venv tests/typescript/node_modules dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
