@@ -16,7 +16,7 @@ import yaml
 from benchmarks.load.world import free_port
 from mcp_server.generations.ledger import Terms
 from mcp_server.generations.stores import open_ledger
-from mcp_server.http.serve import LARGEST_BODY
+from mcp_server.http.bodies import LARGEST_BODY
 from mcp_server.settings import IN_FILES, Settings
 from tests.conftest import a_generation
 

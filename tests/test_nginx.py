@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from benchmarks.load.world import free_port, nginx_conf
-from mcp_server.http.serve import LARGEST_BODY
+from mcp_server.http.bodies import LARGEST_BODY
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

@@ -5,6 +5,7 @@ Exit code 1 if the audit fails. Everything runs here, as processes on loopback, 
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import sys
@@ -17,9 +18,9 @@ from pathlib import Path
 import anyio
 
 from benchmarks.load import report
-from benchmarks.load.audit import audit, callers, read_rows
+from benchmarks.load.audit import audit, read_rows
 from benchmarks.load.clients import read
-from benchmarks.load.world import TOKENS, Process, World, kill
+from benchmarks.load.world import CALLERS, TOKENS, Process, World, kill, processor_seconds
 
 _WORKERS = 2
 _SDK_SHARE = 15  # one of so many clients is the SDK's, in each era
@@ -107,7 +108,7 @@ def _run(options: argparse.Namespace, world: World, folder: Path) -> bool:
     replicas = Replicas([world.start_replica(number + 1) for number in range(count)])
     url = world.start_nginx([port for _, port in replicas.running])
     replicas.idle = [replica.memory() for replica, _ in replicas.running]
-    started = time.monotonic()
+    busy, started = processor_seconds(), time.monotonic()
     clients = _clients(options.clients, legacy=not options.no_legacy)
     workers = _start_clients(world, folder, url, clients, started + options.seconds)
     killed_at = 0.0 if options.calm else _disturb(world, replicas, started, options.seconds)
@@ -120,9 +121,11 @@ def _run(options: argparse.Namespace, world: World, folder: Path) -> bool:
         replicas.note(position, "to the end")
     with urllib.request.urlopen(f"{upstream_url}/billed") as reply:  # noqa: S310 - of this run
         upstream = json.load(reply)
+    busy = (processor_seconds() - busy) / (time.monotonic() - started)
     report.calls(intents, seconds, options.latency, options.clients)
     report.processes(replicas.lines, world)
-    rows = anyio.run(read_rows, world.store_url, callers())
+    print(f"the machine, everything here included: {busy:.2f} of {os.cpu_count()} processors busy")
+    rows = anyio.run(read_rows, world.store_url, CALLERS)
     found = audit(upstream["billed"], rows, intents, killed_at)
     report.findings(found, upstream["requests"], rows)
     return found.holds

@@ -8,17 +8,11 @@ from datetime import UTC, datetime
 import anyio
 
 from benchmarks.load.clients import Intent
-from benchmarks.load.world import TOKENS
 from mcp_server.generations.generation import Generation
 from mcp_server.generations.stores import open_ledger
 
 _LEASES_SECONDS = 45.0
 _MOST = 1_000_000
-
-
-def callers() -> list[str]:
-    """The callers by the names that the ledger has for them."""
-    return ["http", *TOKENS]
 
 
 async def read_rows(store_url: str, names: Iterable[str]) -> list[Generation]:

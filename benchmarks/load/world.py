@@ -18,7 +18,8 @@ from typing import Self, TypeVar
 
 ROOT = Path(__file__).parents[2]
 NGINX_CONF = ROOT / "deploy" / "nginx.conf"
-TOKENS = {name: f"load-token-of-{name}" for name in ("ann", "bob", "cy")}
+CALLERS = ("token:ann", "token:bob", "token:cy")  # the names of the ledger
+TOKENS = {name.removeprefix("token:"): f"load-token-of-{name[6:]}" for name in CALLERS}
 
 _START_SECONDS = 30.0
 _END_SECONDS = 40.0
@@ -186,3 +187,9 @@ def kill(process: Process) -> None:
     """What can't be prepared for."""
     process.popen.send_signal(signal.SIGKILL)
     process.popen.wait()
+
+
+def processor_seconds() -> float:
+    """What all processors of the machine have computed so far, for whomever (Linux only)."""
+    user, nice, system, _idle, _waiting, *interrupts = Path("/proc/stat").read_text("ascii").split()[1:8]
+    return sum(map(int, (user, nice, system, *interrupts))) / os.sysconf("SC_CLK_TCK")
