@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.asyncio
 import yaml
+from redis.exceptions import NoPermissionError
 
 from benchmarks.load.world import free_port
 from mcp_server.generations.ledger import Terms
@@ -151,6 +153,12 @@ async def test_the_users_of_the_example_may_do_what_they_must_and_no_more(tmp_pa
         assert [one.id for one in await ledger.recent("local", 9)] == ["1"]
         assert ledger.trouble is None
         await ledger.close()
+        async with redis.asyncio.Redis.from_url(url) as own, own.pubsub() as box:
+            await box.subscribe("{seedream}:replicas")
+            assert await own.publish("{seedream}:replicas", "news") == 1
+            for forbidden in (own.get("another's"), own.config_get(), own.flushall()):
+                with pytest.raises(NoPermissionError):
+                    await forbidden
         with socket.create_connection(("127.0.0.1", port)) as raw:
             for said, answer in (
                 ("PING", "-NOAUTH"),

@@ -208,16 +208,3 @@ def test_a_body_larger_than_a_replica_takes_is_refused_before_it_is_sent(tmp_pat
             raw.sendall(head.encode())
             assert b" 413 " in raw.recv(100)
         assert not one.seen
-
-
-def test_all_requests_of_an_sse_client_go_to_one_replica(tmp_path: Path) -> None:
-    with replicas(*[say(200)] * 3) as three, nginx(tmp_path, *(one.address for one in three)) as client:
-        for token in ("a", "b", "c", "d"):
-            before = [len(one.seen) for one in three]
-            for method, path in (
-                ("GET", "/sse"),
-                ("POST", "/messages/?session_id=1"),
-                ("POST", "/messages/"),
-            ):
-                client.request(method, path, headers={"Authorization": f"Bearer {token}"})
-            assert sorted(len(one.seen) - seen for one, seen in zip(three, before, strict=True)) == [0, 0, 3]
