@@ -5,7 +5,6 @@ Exit code 1 if the audit fails. Everything runs here, as processes on loopback, 
 
 import argparse
 import json
-import os
 import shutil
 import signal
 import sys
@@ -124,7 +123,7 @@ def _run(options: argparse.Namespace, world: World, folder: Path) -> bool:
     busy = (processor_seconds() - busy) / (time.monotonic() - started)
     report.calls(intents, seconds, options.latency, options.clients)
     report.processes(replicas.lines, world)
-    print(f"the machine, everything here included: {busy:.2f} of {os.cpu_count()} processors busy")
+    report.machine(busy)
     rows = anyio.run(read_rows, world.store_url, CALLERS)
     found = audit(upstream["billed"], rows, intents, killed_at)
     report.findings(found, upstream["requests"], rows)

@@ -1,5 +1,6 @@
 """What the load test prints."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import quantiles
@@ -10,6 +11,7 @@ from benchmarks.load.world import World
 from mcp_server.generations.generation import Generation
 
 _SHOWN = 3
+_FULL = 0.85
 
 
 def calls(intents: Sequence[Intent], seconds: float, latency: float, clients: int) -> None:
@@ -59,6 +61,14 @@ def processes(replicas: Iterable[str], world: World) -> None:
         print(f"{other.name}: {other.memory():.0f} MB, {other.cpu_seconds():.1f} s of CPU")
 
 
+def machine(busy: float) -> None:
+    """How much of it was busy, with whatever else runs here."""
+    processors = os.cpu_count() or 1
+    print(f"the machine: {busy:.2f} of {processors} processors busy on the average, clients included")
+    if busy > _FULL * processors:
+        print("  it was full: the times above are those of waiting for a processor")
+
+
 def findings(found: Audit, requests: int, rows: Iterable[Generation]) -> None:
     """The audit."""
     statuses = Counter(row.status for row in rows)
@@ -74,7 +84,7 @@ def findings(found: Audit, requests: int, rows: Iterable[Generation]) -> None:
         ("successes on record that were never billed", found.unbilled),
         ("rows still pending", found.pending),
         ("images billed twice for one intent", found.twice),
-        ("of these, not of the killed replica", sorted({*found.twice} - {*found.struck})),
+        ("of these, not under way in the killed replica", sorted({*found.twice} - {*found.struck})),
         ("results lost", found.lost),
         ("intents without an end", found.open),
     ):
