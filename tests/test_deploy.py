@@ -1,7 +1,6 @@
 """deploy/: files that agree with each other and with the program."""
 
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import redis.asyncio
 import yaml
 from redis.exceptions import NoPermissionError
 
-from benchmarks.load.world import free_port
+from benchmarks.load.world import free_port, program
 from mcp_server.generations.ledger import Terms
 from mcp_server.generations.stores import open_ledger
 from mcp_server.http.bodies import LARGEST_BODY
@@ -118,8 +117,9 @@ def test_the_pins_of_the_image_are_among_those_of_the_tests() -> None:
 @contextmanager
 def valkey(folder: Path, users: str) -> Iterator[int]:
     """Valkey with the configuration of deploy/ and these users; its port."""
-    program = shutil.which("valkey-server") or shutil.which("redis-server")
-    if program is None:
+    try:
+        found = program("valkey-server", "redis-server")
+    except FileNotFoundError:
         pytest.skip("NOT TESTED: there is no redis-server or valkey-server on this machine")
     (folder / "users").write_text(users, "utf-8")
     port = free_port()
@@ -133,7 +133,7 @@ def valkey(folder: Path, users: str) -> Iterator[int]:
     for before, after in changes.items():
         text = text.replace(before, str(after))
     (folder / "valkey.conf").write_text(text, "utf-8")
-    with subprocess.Popen([program, folder / "valkey.conf"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([found, folder / "valkey.conf"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
             assert any("Ready to accept connections" in line for line in process.stdout)

@@ -1,7 +1,6 @@
 """nginx as deploy/ configures it, before replicas that misbehave."""
 
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.load.world import free_port, nginx_conf
+from benchmarks.load.world import free_port, nginx_conf, program
 from mcp_server.http.bodies import LARGEST_BODY
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -78,13 +77,14 @@ def replicas(*answers: Answer) -> Iterator[list[Replica]]:
 @contextmanager
 def nginx(folder: Path, *addresses: str) -> Iterator[httpx.Client]:
     """A client of nginx with the configuration of deploy/, before these replicas."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
+    try:
+        found = program("nginx")
+    except FileNotFoundError:
         pytest.skip("NOT TESTED: there is no nginx on this machine")
     port = free_port()
     conf = folder / "nginx.conf"
     conf.write_text(nginx_conf(list(addresses), port, folder), "utf-8")
-    command = [program, "-c", str(conf), "-e", "stderr", "-g"]
+    command = [found, "-c", str(conf), "-e", "stderr", "-g"]
     test = subprocess.run([*command, "user root;", "-t"], capture_output=True, text=True, check=False)
     assert "test is successful" in test.stderr, test.stderr
     with subprocess.Popen([*command, "daemon off; user root;"], stderr=subprocess.DEVNULL) as process:

@@ -141,6 +141,8 @@ def main() -> int:
             holds = _run(options, world, folder)
     except KeyboardInterrupt:
         return 130
+    except (FileNotFoundError, RuntimeError) as error:
+        print(error, file=sys.stderr)
     finally:
         if holds:
             shutil.rmtree(folder)

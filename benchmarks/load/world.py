@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -127,7 +128,7 @@ class World:
         """Start Redis, if that is the store."""
         if self._options.store == "redis":
             port = free_port()
-            command = ("redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "")
+            command = (program("redis-server", "valkey-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "")
             self.store = self.start("redis", *command, "--appendonly", "no", "--dir", str(self._folder))
             self.store.wait_for(lambda: answers(port))
             self.store_url = f"redis://127.0.0.1:{port}/0"
@@ -153,7 +154,7 @@ class World:
         port = free_port()
         file = self._folder / "nginx.conf"
         file.write_text(nginx_conf([f"127.0.0.1:{one}" for one in ports], port, self._folder), "utf-8")
-        command = ("nginx", "-c", str(file), "-e", "stderr", "-g", "daemon off; user root;")
+        command = (program("nginx"), "-c", str(file), "-e", "stderr", "-g", "daemon off; user root;")
         self.nginx = self.start("nginx", *command)
         self.nginx.wait_for(lambda: answers(port))
         return f"http://127.0.0.1:{port}/mcp"
@@ -167,6 +168,18 @@ def nginx_conf(replicas: list[str], port: int, folder: Path) -> str:
     text = text.replace(" /tmp/", f" {folder}/").replace("/dev/stdout", f"{folder}/requests.log")
     text = text.replace("listen 127.0.0.1:8081;", f"listen unix:{folder}/health;")
     return text.replace("listen 8080;", f"listen 127.0.0.1:{port};")
+
+
+def program(*names: str) -> str:
+    """The first of these programs that is here, in a system's folder as well.
+
+    Raises:
+        FileNotFoundError: none is.
+    """
+    for name in names:
+        if found := shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin"):
+            return found
+    raise FileNotFoundError(f"{' or '.join(names)} is not on this machine; it is a package of Debian")
 
 
 def free_port() -> int:
