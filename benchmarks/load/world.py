@@ -128,7 +128,15 @@ class World:
         """Start Redis, if that is the store."""
         if self._options.store == "redis":
             port = free_port()
-            command = (program("redis-server", "valkey-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "")
+            command = (
+                program("redis-server", "valkey-server"),
+                "--port",
+                str(port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+            )
             self.store = self.start("redis", *command, "--appendonly", "no", "--dir", str(self._folder))
             self.store.wait_for(lambda: answers(port))
             self.store_url = f"redis://127.0.0.1:{port}/0"
