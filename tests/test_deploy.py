@@ -15,10 +15,11 @@ import yaml
 from redis.exceptions import NoPermissionError
 
 from benchmarks.load.world import free_port, program
+from mcp_server.environment import IN_FILES
 from mcp_server.generations.ledger import Terms
 from mcp_server.generations.stores import open_ledger
 from mcp_server.http.bodies import LARGEST_BODY
-from mcp_server.settings import IN_FILES, Settings
+from mcp_server.settings import Settings
 from tests.conftest import a_generation
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
