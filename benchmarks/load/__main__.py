@@ -34,13 +34,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--latency", type=float, default=2.0, help="seconds that the upstream takes")
     parser.add_argument("--faults", type=float, default=0.02, help="share of its requests that go wrong")
     parser.add_argument("--store", choices=("redis", "sqlite"), default="redis")
-    parser.add_argument("--no-legacy", action="store_true", help="no clients of the older era")
     parser.add_argument("--calm", action="store_true", help="kill and stop no replica")
     return parser.parse_args()
 
 
 def _clients(count: int, *, legacy: bool) -> dict[str, list[int]]:
-    """Numbers of the clients by kind."""
+    """Numbers of the clients by kind; replicas share sessions of the older era only by Redis."""
     kinds: dict[str, list[int]] = {"lean": [], "sdk": [], "legacy": []}
     for number in range(count):
         kinds[{0: "sdk", 1: "legacy" if legacy else "lean"}.get(number % _SDK_SHARE, "lean")].append(number)
@@ -108,7 +107,7 @@ def _run(options: argparse.Namespace, world: World, folder: Path) -> bool:
     url = world.start_nginx([port for _, port in replicas.running])
     replicas.idle = [replica.memory() for replica, _ in replicas.running]
     busy, started = processor_seconds(), time.monotonic()
-    clients = _clients(options.clients, legacy=not options.no_legacy)
+    clients = _clients(options.clients, legacy=options.store == "redis")
     workers = _start_clients(world, folder, url, clients, started + options.seconds)
     killed_at = 0.0 if options.calm else _disturb(world, replicas, started, options.seconds)
     for worker, _ in workers:
