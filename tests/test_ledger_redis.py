@@ -95,6 +95,23 @@ async def test_a_fresh_identical_call_waits_for_a_process_whose_connection_is_go
     assert not await watched(other)
 
 
+async def test_what_a_lost_process_made_and_had_not_handed_out_is_waited_for_and_claimed(
+    opened: Open,
+) -> None:
+    clock = Clock()
+    dying, other = opened("d", clock), opened("o", clock)
+    row = a_generation(created=NOON, owner="d")
+    await dying.begin(row, Terms())
+    await dying.update(row.id, status="succeeded", urls=("https://x",), ended=NOON, pictures={})
+    await dying.redis.sadd(f"{dying._prefix}watched", "d")
+    again = a_generation(created=NOON, owner="o")
+    assert isinstance(await other.begin(again, Terms()), Held)
+    clock.forward(seconds=6)
+    begun = await other.begin(a_generation(created=clock(), owner="o"), Terms())
+    assert isinstance(begun, Begun)
+    assert (begun.claimed, begun.generation.id) == (True, row.id)
+
+
 async def test_a_process_that_comes_back_is_believed(opened: Open) -> None:
     clock = Clock()
     away, other = opened("a", clock), opened("o", clock)

@@ -5,7 +5,8 @@
 --
 -- row:ID                        a hash, the columns of a generation; None is left out
 -- rows, of:CALLER               ids by the time they began
--- STATE:CALLER:FINGERPRINT      ids of identical requests; STATE is abandoned, unknown or pending
+-- STATE:CALLER:FINGERPRINT      ids of identical requests; STATE is abandoned, unknown, or open:
+--                               pending, or made and on its way to whoever waits for it
 -- work:PROCESS                  ids of rows that the end of the process would change
 -- leases, watched               until when processes count as alive; those whose connection tells it sooner
 -- day:CALLER:EMULATED:DAY       counted images, `all` and `settled`
@@ -98,7 +99,8 @@ local function alter(id, changes)
   end
   file_under(after, id, 'abandoned', after.abandoned == '1')
   file_under(after, id, 'unknown', after.status == 'unknown')
-  file_under(after, id, 'pending', after.status == 'pending')
+  local undelivered = after.status == 'succeeded' and after.delivered == '0' and after.abandoned == '0'
+  file_under(after, id, 'open', after.status == 'pending' or undelivered)
   if after.status == 'succeeded' and (not before or before.status ~= 'succeeded') then
     keep_link(after, id)
     if after.ended then keep_time(after) end
@@ -203,8 +205,9 @@ function run.begin()
     return {'claimed', times, flat(row(other))}
   end
   if next(gone) then
-    for _, other in ipairs(identical('pending')) do
-      if gone[row(other).owner] then return {'held'} end
+    for _, other in ipairs(identical('open')) do
+      local found = row(other)
+      if gone[found.owner] or gone[found.waiter] then return {'held'} end
     end
   end
   if not given.terms then return {'none'} end
@@ -269,7 +272,7 @@ function run.prune()
       local link = key('link', found.caller, redis.sha1hex(url))
       if redis.call('GET', link) == id then redis.call('DEL', link) end
     end
-    for _, state in ipairs({'abandoned', 'unknown', 'pending'}) do file_under(found, id, state, false) end
+    for _, state in ipairs({'abandoned', 'unknown', 'open'}) do file_under(found, id, state, false) end
     for _, process in ipairs({found.owner, found.waiter}) do redis.call('SREM', key('work', process), id) end
     redis.call('ZREM', key('of', found.caller), id)
     redis.call('ZREM', key('rows'), id)

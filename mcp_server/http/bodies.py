@@ -17,7 +17,7 @@ from mcp_server.http.replies import refuse, refuse_early
 LARGEST_BODY = 160 * 1024**2
 """Bytes of one request: ten references of 10 MB in base64, and some room."""
 
-BODIES_AT_ONCE = 1024**3
+BODIES_AT_ONCE = 320 * 1024**2
 """Bytes of all bodies that a process holds at once."""
 
 SLOWEST = 16 * 1024
