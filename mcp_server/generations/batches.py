@@ -44,7 +44,9 @@ class Batches(Generic[Work]):
         try:
             async with self._turn:
                 if not job.taken:
-                    await to_thread.run_sync(self._do, self._take(), limiter=self._thread)
+                    # What is taken is others' work, too: it must be done whatever becomes of this one.
+                    with anyio.CancelScope(shield=True):
+                        await to_thread.run_sync(self._do, self._take(), limiter=self._thread)
         finally:
             if not job.taken:
                 self._waiting.remove(job)
