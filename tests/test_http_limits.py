@@ -90,7 +90,8 @@ def test_a_body_that_does_not_come_is_answered_408(impatient: str) -> None:
         head = "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         peer.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
         assert peer.recv(4096).startswith(b"HTTP/1.1 408")
-        assert peer.recv(4096) == b""
+        while peer.recv(4096):
+            pass
 
 
 def test_connections_over_the_limit_are_answered_503(impatient: str) -> None:

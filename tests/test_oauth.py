@@ -417,23 +417,20 @@ JSON = st.recursive(
     ),
     key=st.dictionaries(st.sampled_from(["kty", "kid", "alg", "use", "key_ops", "crv", "n", "e"]), JSON),
 )
-def test_whatever_a_token_and_a_key_hold_is_answered_and_never_a_fault(
+async def test_whatever_a_token_and_a_key_hold_is_answered_and_never_a_fault(
     head: dict[str, Any], body: dict[str, Any], key: dict[str, Any]
 ) -> None:
-    async def check() -> None:
-        keys = [{**Key().public, **key}, {**Key("c", "ES256").public, **key, "crv": "P-256", "kty": "EC"}]
-        network = httpx.MockTransport(lambda _: httpx.Response(200, text=json.dumps({"keys": keys})))
-        with_keys = IssuerKeys("https://auth.example", "https://auth.example/keys", transport=network)
-        verifier = OAuthVerifier(with_keys, (AUDIENCE,))
-        plain = {"alg": "RS256", "kid": keys[0]["kid"]}
-        good = {"iss": "https://auth.example", "aud": AUDIENCE, "sub": "ann", "exp": time.time() + 99}
-        for header, payload in ((plain | head, good), (plain, good | body), (plain | head, good | body)):
-            signed = f"{coded(header)}.{coded(payload)}"
-            signature = jwt.get_algorithm_by_name("RS256").sign(signed.encode(), private_key("RS256"))
-            access = await verifier.verify_token(f"{signed}.{b64(signature)}")
-            assert access is None or access.resource == AUDIENCE
-
-    anyio.run(check)
+    keys = [{**Key().public, **key}, {**Key("c", "ES256").public, **key, "crv": "P-256", "kty": "EC"}]
+    network = httpx.MockTransport(lambda _: httpx.Response(200, text=json.dumps({"keys": keys})))
+    with_keys = IssuerKeys("https://auth.example", "https://auth.example/keys", transport=network)
+    verifier = OAuthVerifier(with_keys, (AUDIENCE,))
+    plain = {"alg": "RS256", "kid": keys[0]["kid"]}
+    good = {"iss": "https://auth.example", "aud": AUDIENCE, "sub": "ann", "exp": time.time() + 99}
+    for header, payload in ((plain | head, good), (plain, good | body), (plain | head, good | body)):
+        signed = f"{coded(header)}.{coded(payload)}"
+        signature = jwt.get_algorithm_by_name("RS256").sign(signed.encode(), private_key("RS256"))
+        access = await verifier.verify_token(f"{signed}.{b64(signature)}")
+        assert access is None or access.resource == AUDIENCE
 
 
 @pytest.mark.parametrize(

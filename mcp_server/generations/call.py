@@ -2,7 +2,8 @@
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -115,6 +116,7 @@ class Calls:
         self._tasks = tasks
         self._waits: list[_Wait] = []
         self._turns: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
+        self._takers = 0
         self._handed_out: list[str] = []
         self._marking = False
         self._ending = False
@@ -235,7 +237,6 @@ class Calls:
             sent = True
 
         try:
-            self._check_not_ending()
             return await self._take(replace(wanted, created=self._clock()), self._terms, send)
         finally:
             if not sent:
@@ -267,7 +268,7 @@ class Calls:
         looks.
         """
         turn = self._turns.setdefault((wanted.caller, wanted.fingerprint), anyio.Lock())
-        async with turn:
+        async with turn, self._taking():
             # Once there is a row there must be a request, or somebody who knows that there is none.
             with anyio.CancelScope(shield=True):
                 since = wanted.created - _DOUBTFUL if self._told_of_doubts else None
@@ -283,6 +284,16 @@ class Calls:
                     await self._ledger.update(begun.generation.id, abandoned=True)
                 raise
             return _Wait(begun, self._requests.find(begun.generation.id))
+
+    @asynccontextmanager
+    async def _taking(self) -> AsyncIterator[None]:
+        """Nothing is taken once the process ends, and its end waits for what is being taken."""
+        self._check_not_ending()
+        self._takers += 1
+        try:
+            yield
+        finally:
+            self._takers -= 1
 
     async def _wait_for_room(self, full: Full, wanted: Generation, patience: datetime, phase: Phase) -> None:
         """Wait a little for the window of a minute to move on, or for others to settle for less.
@@ -347,6 +358,8 @@ class Calls:
     async def drain(self, seconds: float, hurry: anyio.Event) -> None:
         """Begin nothing more; wait for what is under way, then give it up."""
         self._ending = True
+        while self._takers:  # noqa: ASYNC110 - moments; what they begin is under way after them
+            await anyio.sleep(_TICK_SECONDS)
         await self._requests.drain(seconds, hurry)
         self._settled.set()
         while self._marking:  # noqa: ASYNC110 - a moment, at the end of the process
