@@ -110,6 +110,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from mcp_server.telemetry.export import exporting
 
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     gc.enable()
     try:
         settings = read_settings(environ)

@@ -12,6 +12,7 @@ import httpx
 from mcp_server import telemetry
 from mcp_server.client.body import RequestBody
 from mcp_server.client.failures import from_exception, from_response
+from mcp_server.client.pool import LOT, Pool
 from mcp_server.client.replies import Reply, read_reply
 from mcp_server.client.retry import wait_before_retry
 from mcp_server.errors import BadUpstreamReply, NotConfigured, UpstreamError
@@ -48,15 +49,20 @@ class SeedreamClient:
         self._timeout_seconds = timeout_seconds
         self._sleep = sleep
         try:
-            self._http = httpx.AsyncClient(
-                base_url=base_url,
+            self._host = httpx.URL(base_url).host
+            options: dict[str, Any] = {
+                "base_url": base_url,
                 # identity: replies are small, and what is not compressed can't be a decompression bomb.
-                headers={"Accept-Encoding": "identity"},
-                transport=transport,
-                trust_env=trust_env,
+                "headers": {"Accept-Encoding": "identity"},
+                "trust_env": trust_env,
                 # How many run at once is decided above; a second limit here could only starve.
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-            )
+                "limits": httpx.Limits(max_connections=None, max_keepalive_connections=LOT),
+            }
+            if transport:
+                options["transport"] = transport
+            else:
+                options["verify"] = httpx.create_ssl_context(trust_env=trust_env)  # once for all lots
+            self._pool = Pool(lambda: httpx.AsyncClient(**options))
         except (OSError, ImportError, ValueError, httpx.InvalidURL) as error:
             # What httpx raises for them, ssl.SSLError being an OSError; its texts may hold passwords.
             raise NotConfigured(
@@ -67,7 +73,7 @@ class SeedreamClient:
 
     async def aclose(self) -> None:
         """Close the pooled connections."""
-        await self._http.aclose()
+        await self._pool.aclose()
 
     async def generate(
         self, path: str, body: Mapping[str, Any], images: int, key: str | None = None
@@ -86,7 +92,7 @@ class SeedreamClient:
         encoded = RequestBody(body)
         for attempt in count(1):
             try:
-                with telemetry.attempt(self._http.base_url.host, path):
+                with telemetry.attempt(self._host, path):
                     return await self._post(path, encoded, images, timeout, key or self._secret)
             except UpstreamError as error:
                 # Not cryptography: the jitter only spreads callers.
@@ -109,9 +115,10 @@ class SeedreamClient:
                     "Content-Type": "application/json",
                     "Content-Length": str(body.length),
                 }
-                async with self._http.stream(
-                    "POST", path, content=body, headers=headers, timeout=timeout
-                ) as response:
+                async with (
+                    self._pool.client() as http,
+                    http.stream("POST", path, content=body, headers=headers, timeout=timeout) as response,
+                ):
                     content = await _read(response)
         except (httpx.RequestError, TimeoutError) as error:
             raise from_exception(error, whole=body.handed_out) from error
