@@ -16,7 +16,7 @@ from mcp.types import ElicitRequestParams, ElicitResult, ErrorData
 
 from mcp_server.confirm import ANSWER_SECONDS, Confirmation
 from mcp_server.generations import Generations
-from mcp_server.generations.call import LONGEST_WAIT
+from mcp_server.generations.beginning import LONGEST_WAIT
 from mcp_server.server import SeedreamServer
 from mcp_server.tools import Tools
 from tests.conftest import Clock, answering, make_settings, pictures, text_of

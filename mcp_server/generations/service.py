@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from mcp_server.client import SeedreamClient
     from mcp_server.generations.album import Album
-    from mcp_server.generations.call import Calls, Confirm
+    from mcp_server.generations.beginning import Confirm
+    from mcp_server.generations.call import Calls
     from mcp_server.generations.fallback import FallbackLedger
 
 _PRUNE_EVERY = timedelta(hours=6)
@@ -178,7 +179,7 @@ class Generations:
             SeedreamError: one of its kinds; each knows whether anything was billed.
         """
         client = self._client or await self._start()
-        from mcp_server.generations.call import Order
+        from mcp_server.generations.beginning import Order
 
         settings, path = self.settings, self.settings.limits.path
         endpoint = f"{'emulator:' if settings.emulator else settings.base_url}{path}"
@@ -207,22 +208,26 @@ class Generations:
         return self._album
 
     def _start_calls(self) -> "Calls":
+        from mcp_server.generations.beginning import Beginnings
         from mcp_server.generations.call import Calls
         from mcp_server.generations.requests import Requests
 
         settings, ledger = self.settings, self.ledger
         save = self.album.save if settings.save_dir else None
-        self._calls = calls = Calls(
+        requests = Requests(ledger, self._tasks, self._clock, save)
+        beginnings = Beginnings(
             self._process,
             ledger,
-            Requests(ledger, self._tasks, self._clock, save),
+            requests,
             Terms(settings.images_per_minute, settings.images_per_day),
             most_at_once=settings.max_concurrency,
             clock=self._clock,
             sleep=self._sleep,
-            tasks=self._tasks,
             told_of_doubts=self.remote,
-            nobody_listens=self._nobody_listens,
+        )
+        beginnings.nobody_listens = self._nobody_listens
+        self._calls = calls = Calls(
+            self._process, ledger, requests, beginnings, clock=self._clock, tasks=self._tasks
         )
         self._tasks.start_soon(ledger.attend)
         self._tasks.start_soon(calls.keep_lease)
