@@ -19,8 +19,8 @@ from mcp_server.generations.generation import Generation
 from mcp_server.generations.ledger import Begun, Changes, Full, LedgerError, Terms, day_of
 from mcp_server.generations.memory import MemoryLedger
 from mcp_server.generations.processes import Processes
+from mcp_server.generations.schema import MIGRATIONS
 from mcp_server.generations.sqlite import SqliteLedger
-from mcp_server.generations.statements import MIGRATIONS
 from mcp_server.generations.stores import default_path, open_ledger, sqlite_path
 from tests.conftest import NOON, Clock, a_generation, answering, connect, pictures, text_of
 

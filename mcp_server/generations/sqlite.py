@@ -15,10 +15,8 @@ from mcp_server.generations.batches import Batches, Job
 from mcp_server.generations.generation import Generation
 from mcp_server.generations.ledger import Begun, Changes, Full, LedgerError, Terms
 from mcp_server.generations.processes import Processes
-from mcp_server.generations.statements import MIGRATIONS, begin, bury, insert, renew
-
-APPLICATION_ID = 0x5EED4EA
-"""Marks a file as this program's own."""
+from mcp_server.generations.schema import MIGRATIONS, check_ours, migrate, transaction
+from mcp_server.generations.statements import begin, bury, insert, renew
 
 _BUSY_SECONDS = 5.0
 
@@ -168,7 +166,7 @@ class SqliteLedger:
             if self._file and self._identity != _identity(self._path):
                 self._close()  # deleted or replaced: what went there now would be lost
             file = self._file or self._open()
-            with nullcontext() if all(job.work.reads for job in jobs) else _transaction(file):
+            with nullcontext() if all(job.work.reads for job in jobs) else transaction(file):
                 if any(job.work.sweep for job in jobs):
                     self._sweep(file)
                 at_work = True
@@ -193,10 +191,10 @@ class SqliteLedger:
             )
             try:
                 file.row_factory = sqlite3.Row
-                _check_ours(file, len(self._migrations))
+                check_ours(file, len(self._migrations))
                 file.execute("PRAGMA journal_mode = WAL")
                 file.execute("PRAGMA synchronous = FULL")  # a row outlives a power cut, too
-                _migrate(file, self._migrations)
+                migrate(file, self._migrations)
                 self._processes.enter()
             except BaseException:
                 file.close()
@@ -222,51 +220,12 @@ class SqliteLedger:
                 self._processes.forget(process)
 
 
-class _transaction:  # noqa: N801 - used as a function; a generator would cost more than the work
-    """Everything or nothing. The write lock is taken at once: a lock taken later could fail half way."""
-
-    def __init__(self, file: sqlite3.Connection) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        self._file.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._file.execute("COMMIT")
-        finally:
-            if self._file.in_transaction:
-                self._file.execute("ROLLBACK")
-
-
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         stat = path.stat()
     except FileNotFoundError:
         return None
     return stat.st_dev, stat.st_ino
-
-
-def _check_ours(file: sqlite3.Connection, newest: int) -> None:
-    version = file.execute("PRAGMA user_version").fetchone()[0]
-    application = file.execute("PRAGMA application_id").fetchone()[0]
-    tables = file.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-    if (version or tables or application) and application != APPLICATION_ID:
-        raise ValueError("it is another program's database")
-    if version > newest:
-        raise ValueError("it was written by a newer version of this server, which a person must install")
-
-
-def _migrate(file: sqlite3.Connection, migrations: tuple[str, ...]) -> None:
-    with _transaction(file):  # another process may be at it too
-        version = file.execute("PRAGMA user_version").fetchone()[0]
-        for script in migrations[version:]:
-            for statement in filter(str.strip, script.split(";")):
-                file.execute(statement)
-        if version < len(migrations):
-            file.execute(f"PRAGMA user_version = {len(migrations)}")
-            file.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 def _reason(error: Exception) -> str:

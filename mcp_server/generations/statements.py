@@ -1,4 +1,4 @@
-"""The longer statements of the SQLite ledger: its schema, `begin`, the end of a process."""
+"""The longer statements of the SQLite ledger: `begin`, and the end of a process."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -19,25 +19,6 @@ from mcp_server.generations.ledger import (
     full,
     usual,
 )
-
-MIGRATIONS = (
-    """
-    CREATE TABLE generations (
-        id TEXT PRIMARY KEY, caller TEXT NOT NULL, fingerprint TEXT NOT NULL,
-        owner TEXT NOT NULL, waiter TEXT NOT NULL, model TEXT NOT NULL, prompt TEXT NOT NULL,
-        requested TEXT NOT NULL, emulated INTEGER NOT NULL, most INTEGER NOT NULL, created REAL NOT NULL,
-        status TEXT NOT NULL, ended REAL, counted INTEGER NOT NULL, urls TEXT NOT NULL,
-        unusable INTEGER NOT NULL, works_until REAL NOT NULL, pictures TEXT, failure TEXT,
-        abandoned INTEGER NOT NULL, delivered INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE INDEX by_time ON generations (caller, created);
-    CREATE INDEX by_request ON generations (caller, fingerprint, created);
-    CREATE INDEX by_owner ON generations (owner) WHERE status = 'pending';
-    CREATE INDEX by_waiter ON generations (waiter) WHERE delivered = 0;
-    CREATE TABLE leases (process TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
-    """,
-)
-"""What brings a file from each version of its schema to the next; `PRAGMA user_version` counts them."""
 
 _AFTER_THE_END = (
     # What it had made and nobody got is free.
