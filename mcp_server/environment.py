@@ -43,7 +43,7 @@ def check_extras(settings: Settings) -> None:
     Raises:
         SettingsError: says what to install.
     """
-    if (settings.store_url or "").startswith("redis") and not find_spec("redis"):
+    if settings.shared and not find_spec("redis"):
         raise SettingsError(
             "SEEDREAM_STORE_URL names a Redis, and the library for it is not installed: install "
             "'mcp-server-seedream[redis]'"

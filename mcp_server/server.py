@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "mcp-server-seedream"
 
-_SETTLE_SECONDS = 0.03
+SETTLE_SECONDS = 0.03
 _SDK_TRACING = "OpenTelemetryMiddleware"
 
 
@@ -52,7 +52,7 @@ class SeedreamServer(MCPServer[Any]):
         security: RequestStateSecurity | None = None,
     ) -> None:
         self._generations = generations
-        self._in_flight = 0
+        self._in_flight = self._requests = 0
         self._calls: Counter[str] = Counter()
         super().__init__(
             NAME,
@@ -72,12 +72,19 @@ class SeedreamServer(MCPServer[Any]):
         """Serve one session over the SDK's streams, until the reading one ends."""
         await self._lowlevel_server.run(read, write, self._lowlevel_server.create_initialization_options())
 
-    async def answered(self, seconds: float, unless: anyio.Event | None = None) -> None:
-        """Wait until every request that was read is answered, at most so long or until `unless`."""
+    async def answered(
+        self, seconds: float, unless: anyio.Event | None = None, quiet: float = SETTLE_SECONDS
+    ) -> None:
+        """Wait until every request that was read is answered, and no more came for a `quiet` while.
+
+        At most so many `seconds`, or until `unless`.
+        """
         with anyio.move_on_after(seconds):
-            await anyio.sleep(_SETTLE_SECONDS)  # what was read last is about to be taken up
-            while self._in_flight and not (unless and unless.is_set()):  # noqa: ASYNC110 - either may end it
-                await anyio.sleep(_SETTLE_SECONDS)
+            last = self._requests
+            await anyio.sleep(quiet)  # what was read last is about to be taken up
+            while (self._in_flight or last != self._requests) and not (unless and unless.is_set()):
+                last = self._requests
+                await anyio.sleep(quiet)
 
     async def _count(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         # A subscription's request ends with its session.
@@ -86,6 +93,7 @@ class SeedreamServer(MCPServer[Any]):
         if refusal := self._refusal(ctx):
             return refusal
         self._in_flight += 1
+        self._requests += 1
         caller = self._caller
         self._calls[caller] += 1
         try:

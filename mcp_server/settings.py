@@ -114,6 +114,11 @@ class Settings(NetworkSettings):
     )
 
     @property
+    def shared(self) -> bool:
+        """Whether the record may be shared with servers on other machines."""
+        return (self.store_url or "").startswith("redis")
+
+    @property
     def limits(self) -> Limits:
         """The documented limits of the chosen model."""
         return MODELS[self.model]

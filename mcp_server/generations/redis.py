@@ -80,11 +80,15 @@ class RedisLedger:
         self.redis = redis.asyncio.Redis.from_pool(pool)
         self._script = self.redis.register_script((files(__package__) / "redis.lua").read_text("utf-8"))
         self._ahead: float | None = None
+        self._shown: anyio.Event | None = None  # while `attend` runs: set once others see this process
 
     async def begin(
         self, wanted: Generation, terms: Terms | None, *, doubts_since: datetime | None = None
     ) -> Begun | Full | Held | None:
         """See `Ledger.begin`."""
+        if self._shown:  # its death must be noticed from the first row on
+            with anyio.move_on_after(_WAIT_SECONDS):
+                await self._shown.wait()
         given: dict[str, Any] = {
             "wanted": _columns(rows.to_row(wanted)),
             "lease": await self._shared(wanted.created + LEASE),
@@ -155,6 +159,7 @@ class RedisLedger:
 
     async def attend(self) -> None:
         """See `Ledger.attend`."""
+        self._shown = anyio.Event()
         while True:
             try:
                 async with self.redis.pubsub() as connection:
@@ -175,6 +180,8 @@ class RedisLedger:
                     return
                 lease = await self._shared(self._clock() + LEASE)
                 await self._run("watch", process=self._process, lease=lease)
+                if self._shown:
+                    self._shown.set()
                 await connection.ping()
                 answered = False
 

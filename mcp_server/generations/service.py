@@ -77,6 +77,8 @@ class Generations:
         await self._exits.__aenter__()
         self._tasks = await self._exits.enter_async_context(anyio.create_task_group())
         self._exits.callback(self._tasks.cancel_scope.cancel)
+        if self.settings.shared:
+            self._tasks.start_soon(self.ledger.attend)
         return self
 
     async def __aexit__(
@@ -98,6 +100,11 @@ class Generations:
         if self._calls:
             limit = self.settings.drain_seconds if seconds is None else seconds
             await self._calls.drain(limit, self._hurry)
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way."""
+        return bool(self._calls and not self._calls.idle)
 
     def hurry(self) -> None:
         """End a drain now."""
@@ -229,7 +236,6 @@ class Generations:
         self._calls = calls = Calls(
             self._process, ledger, requests, beginnings, clock=self._clock, tasks=self._tasks
         )
-        self._tasks.start_soon(ledger.attend)
         self._tasks.start_soon(calls.keep_lease)
         self._tasks.start_soon(self._keep_pruned)
         return calls

@@ -40,7 +40,6 @@ class Layers:
         self._generations = generations
         self._address = address
         self._streamable = streamable
-        self._shared = (generations.settings.store_url or "").startswith("redis")
         self._exits = AsyncExitStack()
         self.ending = anyio.Event()
 
@@ -53,7 +52,9 @@ class Layers:
     async def _build(self, exits: AsyncExitStack) -> None:
         settings = self._generations.settings
         app: ASGIApp = noticing(await self._transports(exits))
-        if self._shared:  # else there is nobody who could take them, and the call's own answer says more
+        if (
+            self._generations.settings.shared
+        ):  # else there is nobody who could take them, and the call's own answer says more
             app = Ending(app, self.ending.is_set)
         app = Limits(Bodies(app, settings.read_seconds), settings.most_connections, settings.most_requests)
         routes: list[BaseRoute] = [*Health(self._generations, self.ending.is_set).routes()]
@@ -94,7 +95,7 @@ class Layers:
     async def _transports(self, exits: AsyncExitStack) -> "ASGIApp":
         """The SDK's, whose own checks of hosts and sizes are made before."""
         settings = self._generations.settings
-        if not self._shared:
+        if not settings.shared:
             self.server = SeedreamServer(self._generations)
             return await self._alone(exits, "/messages/")
         from mcp_server.http.mailroom import Mailroom

@@ -10,6 +10,7 @@ import anyio
 from mcp_server.endings import signals
 from mcp_server.generations import Generations
 from mcp_server.hosts import is_loopback
+from mcp_server.server import SETTLE_SECONDS
 from mcp_server.settings import Settings
 from mcp_server.sockets import listen
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _GRACEFUL_SECONDS = 2
+_QUIET_SECONDS = 0.4
 _KEEP_ALIVE_SECONDS = 75
 _SPARE_CONNECTIONS = 100
 
@@ -85,8 +87,10 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
 
         async def end() -> None:
             await layers.ending.wait()
+            # With a result in hand clients come back at once, for what it means or for another page.
+            quiet = _QUIET_SECONDS if generations.busy else SETTLE_SECONDS
             await generations.drain()  # those who wait are still connected, and get their results
-            await layers.server.answered(_GRACEFUL_SECONDS)
+            await layers.server.answered(_GRACEFUL_SECONDS, quiet=quiet)
             web.handle_exit(signal.SIGTERM, None)  # by which the SDK's streams learn of it, too
 
         logger.info("listening on http://%s:%d%s", shown, port, "/mcp" if streamable else "/sse")
