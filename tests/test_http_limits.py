@@ -119,7 +119,7 @@ async def test_calls_of_one_caller_over_the_limit_are_refused_and_cost_nothing(
     variables = {
         "NOVITA_BASE_URL": emulator.url,
         "SEEDREAM_STORE_URL": "memory://",
-        "SEEDREAM_HTTP_MAX_REQUESTS": "2",
+        "SEEDREAM_HTTP_MAX_REQUESTS": "4",
     }
     with running(*SERVE, wait_for="listening on", **variables) as (url, _):
         refused = []
@@ -129,10 +129,10 @@ async def test_calls_of_one_caller_over_the_limit_are_refused_and_cost_nothing(
                 async def call(number: int) -> None:
                     result = await client.call_tool("generate_image", {"prompt": f"{number}"})
                     if result.is_error:
-                        refused.append(text_of(result).startswith("[rate_limited] 2 calls of yours"))
+                        refused.append(text_of(result).startswith("[rate_limited] 4 calls of yours"))
 
                 async with anyio.create_task_group() as tasks:
-                    for number in range(3):
+                    for number in range(5):
                         tasks.start_soon(call, number)
         else:
             async with httpx.AsyncClient(timeout=30, headers=ACCEPT) as http:
@@ -155,10 +155,10 @@ async def test_calls_of_one_caller_over_the_limit_are_refused_and_cost_nothing(
                         refused.append(reply.status_code == 429 and "retry-after" in reply.headers)
 
                 async with anyio.create_task_group() as tasks:
-                    for number in range(3):
+                    for number in range(5):
                         tasks.start_soon(post, number)
     assert refused == [True]
-    assert sum(record.billed_images for record in emulator.app.store._records.values()) == 2
+    assert sum(record.billed_images for record in emulator.app.store._records.values()) == 4
 
 
 class Peer:
