@@ -13,6 +13,7 @@ from mcp_server import errors
 from mcp_server.client import SeedreamClient
 from mcp_server.client.client import LARGEST_REPLY
 from mcp_server.client.failures import from_exception
+from mcp_server.client.pool import Pool
 from mcp_server.client.retry import ATTEMPTS, LONGEST_WAIT, parse_retry_after, wait_before_retry
 from mcp_server.errors import UpstreamError
 from mcp_server.limits import SEEDREAM_4_0
@@ -354,3 +355,19 @@ async def test_the_client_is_closed_after_use() -> None:
     await client.aclose()
     with pytest.raises(RuntimeError):
         await client.generate("/", BODY, 1)
+
+
+async def test_what_runs_at_once_is_spread_over_lots_and_each_is_filled_before_the_next() -> None:
+    made: list[httpx.AsyncClient] = []
+
+    def make() -> httpx.AsyncClient:
+        made.append(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200))))
+        return made[-1]
+
+    pool = Pool(make, lot=2)
+    async with pool.client() as first, pool.client() as second, pool.client() as third:
+        assert [first, second, third] == [made[0], made[0], made[1]]
+    async with pool.client() as again:
+        assert again is made[0]
+    await pool.aclose()
+    assert all(client.is_closed for client in made)

@@ -6,24 +6,35 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import anyio
 import httpx
 import pytest
 from mcp import Client
-from mcp.types import PromptReference, ResourceTemplateReference, TextResourceContents
+from mcp.types import ElicitResult, PromptReference, ResourceTemplateReference, TextResourceContents
 
 from mcp_server.generations import Generation, Generations
 from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.generation import LINK_LIFE, link_expiry
 from mcp_server.generations.ledger import LEASE, Begun, Changes, Full, LedgerError, Terms
+from mcp_server.generations.ledger import Held as Doubtful
 from mcp_server.generations.memory import MemoryLedger
 from mcp_server.generations.sqlite import SqliteLedger
 from mcp_server.progress import making
 from mcp_server.server import SeedreamServer
 from mcp_server.tools import Tools
-from tests.conftest import Clock, answering, connect, data_uri, image_bytes, make_settings, pictures, text_of
+from tests.conftest import (
+    Clock,
+    answering,
+    connect,
+    data_uri,
+    image_bytes,
+    make_settings,
+    no_sleep,
+    pictures,
+    text_of,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +181,44 @@ async def test_a_cancel_that_meets_the_ledger_at_work_loses_nothing(method: str)
                     ledger.gate.set()
     assert results[0].structured_content["recovered"] is True
     assert len(requests) == 1
+
+
+class Doubting(MemoryLedger):
+    """A ledger in which an identical request may have died, until it was asked so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    async def begin(  # type: ignore[override]  # a store that others share answers more than memory does
+        self, wanted: Generation, terms: Terms | None, *, doubts_since: datetime | None = None
+    ) -> Begun | Full | Doubtful | None:
+        self.times -= 1
+        return (
+            Doubtful() if self.times >= 0 else await super().begin(wanted, terms, doubts_since=doubts_since)
+        )
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_a_call_waits_until_it_is_known_whether_an_identical_one_has_died(*, confirmed: bool) -> None:
+    transport, requests = answering(pictures())
+    settings = make_settings(**{"SEEDREAM_CONFIRM_ABOVE": "0"} if confirmed else {})
+    ledger = Doubting(3)
+    async with Generations(
+        settings, transport=transport, ledger=FallbackLedger(cast("Any", ledger), "x"), sleep=no_sleep
+    ) as service:
+        async with Client(SeedreamServer(service), elicitation_callback=agree) as client:
+            made = await client.call_tool("generate_image", {"prompt": "x"})
+            assert not made.is_error
+            ledger.times = 100
+            await service.abandon_all()
+            late = await client.call_tool("generate_image", {"prompt": "y"})
+    assert "told to end" in text_of(late)
+    assert len(requests) == 1
+
+
+async def agree(_context: Any, _params: Any) -> ElicitResult:
+    return ElicitResult(action="accept")
 
 
 async def test_references_count_by_content(tmp_path: Path) -> None:
