@@ -217,7 +217,7 @@ async def test_a_call_waits_until_it_is_known_whether_an_identical_one_has_died(
     assert len(requests) == 1
 
 
-async def agree(_context: Any, _params: Any) -> ElicitResult:
+async def agree(context: Any, params: Any) -> ElicitResult:
     return ElicitResult(action="accept")
 
 
