@@ -293,6 +293,17 @@ async def test_the_claim_of_a_process_that_dies_is_free_again(ledger: Ledger, ro
     assert (await begin(ledger, row())).generation.id == first.id
 
 
+async def test_what_failed_for_free_can_be_noted_as_delivered(ledger: Ledger, row: Any, clock: Clock) -> None:
+    first = row()
+    await begin(ledger, first)
+    await ledger.update(first.id, status="failed", counted=0, ended=clock(), pictures={})
+    await ledger.update(first.id, delivered=True, abandoned=False)
+    found = await ledger.get("local", first.id)
+    assert found is not None
+    assert found.delivered
+    assert getattr(ledger, "trouble", None) is None
+
+
 async def test_an_owner_that_was_thought_dead_is_believed_when_it_answers(
     ledger: Ledger, row: Any, clock: Clock
 ) -> None:

@@ -41,7 +41,8 @@ local function day_key(found)
 end
 
 local function count(found, sign)
-  local counter, images = day_key(found), sign * tonumber(found.counted)
+  -- As text: Redis takes minus nought, Lua's -1 * 0, for no number at all.
+  local counter, images = day_key(found), string.format('%d', sign * tonumber(found.counted))
   redis.call('HINCRBY', counter, 'all', images)
   if found.status ~= 'pending' then redis.call('HINCRBY', counter, 'settled', images) end
   redis.call('EXPIRE', counter, 3 * 86400)
