@@ -293,6 +293,20 @@ async def test_the_claim_of_a_process_that_dies_is_free_again(ledger: Ledger, ro
     assert (await begin(ledger, row())).generation.id == first.id
 
 
+async def test_a_doubt_whose_claimant_dies_before_it_is_told_is_claimed_again(
+    ledger: Ledger, row: Any, clock: Clock
+) -> None:
+    first = row(owner="b")
+    await begin(ledger, first)
+    await ledger.update(first.id, abandoned=True)
+    await begin(ledger, row(owner="c"))
+    await ledger.renew("b", clock())
+    await ledger.renew("c", clock())
+    again = await ledger.begin(row(), FREE, doubts_since=NOON - timedelta(hours=1))
+    assert isinstance(again, Begun)
+    assert (again.generation.id, again.generation.status) == (first.id, "unknown")
+
+
 async def test_what_failed_for_free_can_be_noted_as_delivered(ledger: Ledger, row: Any, clock: Clock) -> None:
     first = row()
     await begin(ledger, first)

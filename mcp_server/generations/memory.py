@@ -146,7 +146,7 @@ class MemoryLedger:
             del self._leases[process]
             for row in list(self.rows.values()):
                 after = row
-                if row.waiter == process and not row.delivered and row.status in ("pending", "succeeded"):
+                if row.waiter == process and not row.delivered and row.status != "failed":
                     after = replace(after, abandoned=True)
                 if row.owner == process and row.pictures is None:
                     after = replace(after, pictures={})

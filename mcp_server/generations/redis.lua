@@ -6,7 +6,7 @@
 -- row:ID                        a hash, the columns of a generation; None is left out
 -- rows, of:CALLER               ids by the time they began
 -- STATE:CALLER:FINGERPRINT      ids of identical requests; STATE is abandoned, unknown, or open:
---                               pending, or made and on its way to whoever waits for it
+--                               pending, or over and on its way to whoever waits for it
 -- work:PROCESS                  ids of rows that the end of the process would change
 -- leases, watched               until when processes count as alive; those whose connection tells it sooner
 -- day:CALLER:EMULATED:DAY       counted images, `all` and `settled`
@@ -52,7 +52,7 @@ end
 local function matters(found, process)
   local going = found.status == 'pending'
   local awaited = found.waiter == process and found.abandoned == '0' and found.delivered == '0'
-  if awaited and (going or found.status == 'succeeded') then return true end
+  if awaited and found.status ~= 'failed' then return true end
   return found.owner == process and (going or not found.pictures)
 end
 
@@ -98,9 +98,9 @@ local function alter(id, changes)
   for _, process in ipairs({after.owner, after.waiter}) do
     if matters(after, process) then redis.call('SADD', key('work', process), id) end
   end
-  file_under(after, id, 'abandoned', after.abandoned == '1')
+  file_under(after, id, 'abandoned', after.abandoned == '1' and after.status ~= 'failed')
   file_under(after, id, 'unknown', after.status == 'unknown')
-  local undelivered = after.status == 'succeeded' and after.delivered == '0' and after.abandoned == '0'
+  local undelivered = after.status ~= 'failed' and after.delivered == '0' and after.abandoned == '0'
   file_under(after, id, 'open', after.status == 'pending' or undelivered)
   if after.status == 'succeeded' and (not before or before.status ~= 'succeeded') then
     keep_link(after, id)
@@ -113,8 +113,7 @@ end
 local function bury(process)
   for _, id in ipairs(redis.call('SMEMBERS', key('work', process))) do
     local found, changes = row(id), {}
-    if found.waiter == process and found.delivered == '0'
-      and (found.status == 'pending' or found.status == 'succeeded') then
+    if found.waiter == process and found.delivered == '0' and found.status ~= 'failed' then
       changes.abandoned = '1'
     end
     if found.owner == process and not found.pictures then changes.pictures = '{}' end

@@ -24,7 +24,7 @@ _AFTER_THE_END = (
     # What it had made and nobody got is free.
     """
     UPDATE generations SET abandoned = 1
-    WHERE waiter = :process AND NOT delivered AND status IN ('pending', 'succeeded')
+    WHERE waiter = :process AND NOT delivered AND status != 'failed'
     """,
     "UPDATE generations SET pictures = '{}' WHERE owner = :process AND pictures IS NULL",
     "UPDATE generations SET status = 'unknown', ended = :now WHERE owner = :process AND status = 'pending'",
