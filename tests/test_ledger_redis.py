@@ -112,6 +112,32 @@ async def test_what_a_lost_process_made_and_had_not_handed_out_is_waited_for_and
     assert (begun.claimed, begun.generation.id) == (True, row.id)
 
 
+async def test_of_very_many_doubts_only_the_newest_are_told(opened: Open) -> None:
+    ledger = opened("a")
+    for number in range(120):
+        await ledger.put(
+            a_generation(created=NOON + timedelta(seconds=number), status="unknown", pictures={})
+        )
+    begun = await ledger.begin(a_generation(created=NOON + timedelta(minutes=5)), Terms())
+    assert isinstance(begun, Begun)
+    assert len(begun.in_doubt) == 100
+    assert begun.in_doubt[0].created == NOON + timedelta(seconds=119)
+
+
+async def test_after_a_failover_that_left_it_a_replica_the_connection_is_made_anew(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as url:
+        ledger = RedisLedger(url, "a", Clock())
+        await ledger.check()
+        before = await ledger.redis.client_id()
+        await ledger.redis.replicaof("127.0.0.1", "1")
+        with pytest.raises(LedgerError, match="read only"):
+            await ledger.begin(a_generation(created=NOON), Terms())
+        assert await ledger.redis.client_id() != before
+        await ledger.redis.replicaof("NO", "ONE")
+        assert isinstance(await ledger.begin(a_generation(created=NOON), Terms()), Begun)
+        await ledger.close()
+
+
 async def test_a_process_that_comes_back_is_believed(opened: Open) -> None:
     clock = Clock()
     away, other = opened("a", clock), opened("o", clock)

@@ -195,17 +195,17 @@ function run.begin()
   local wanted, id = given.wanted, given.wanted.id
   redis.call('ZADD', key('leases'), given.lease, wanted.owner)
   local gone = sweep()
-  local function identical(state)
-    return redis.call('ZREVRANGE', key(state, wanted.caller, wanted.fingerprint), 0, -1)
+  local function identical(state, most)
+    return redis.call('ZREVRANGE', key(state, wanted.caller, wanted.fingerprint), 0, most - 1)
   end
   local times = redis.call('LRANGE', key('times', wanted.caller, wanted.model, wanted.most, wanted.emulated), 0, -1)
-  local other = to_claim(identical('abandoned'), wanted)
+  local other = to_claim(identical('abandoned', 0), wanted)
   if other then
     alter(other, {abandoned = '0', delivered = '0', waiter = wanted.waiter})
     return {'claimed', times, flat(row(other))}
   end
   if next(gone) then
-    for _, other in ipairs(identical('open')) do
+    for _, other in ipairs(identical('open', 0)) do
       local found = row(other)
       if gone[found.owner] or gone[found.waiter] then return {'held'} end
     end
@@ -214,7 +214,7 @@ function run.begin()
   local refusal = full(wanted, given.terms)
   if refusal then return refusal end
   local doubted = {}
-  for _, other in ipairs(identical('unknown')) do doubted[#doubted + 1] = flat(row(other)) end
+  for _, other in ipairs(identical('unknown', given.doubts)) do doubted[#doubted + 1] = flat(row(other)) end
   alter(id, wanted)
   return {'begun', times, doubted}
 end

@@ -15,7 +15,7 @@ import anyio
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from mcp_server.generations import rows
 from mcp_server.generations.generation import Generation
@@ -42,6 +42,7 @@ GRACE = timedelta(seconds=5)
 _WAIT_SECONDS = 5.0
 _CONNECTIONS = 16
 _PRUNED_AT_ONCE = 500
+_MOST_DOUBTS = 100
 _AGAIN_SECONDS = 1.0
 _BEAT_SECONDS = 1.5
 
@@ -196,6 +197,7 @@ class RedisLedger:
             "time": await self._shared(now),
             "grace": GRACE.total_seconds(),
             "times": RECENT_TIMES,
+            "doubts": _MOST_DOUBTS,
         }
         arguments = [operation, json.dumps(given, ensure_ascii=False)]
         return await self._guarded(self._script(keys=[self._prefix], args=arguments))
@@ -204,6 +206,8 @@ class RedisLedger:
         try:
             return await work
         except (RedisError, OSError) as error:
+            if isinstance(error, ReadOnlyError):  # no master any more: by now its name may lead to another
+                await self.redis.connection_pool.disconnect(inuse_connections=False)
             raise LedgerError(_reason(error)) from error
 
     async def _shared(self, moment: datetime) -> str:
