@@ -15,6 +15,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import ElicitResult
 
 from mcp_server.emulator import Emulator
+from mcp_server.http.replicas import Replicas
+from mcp_server.http.sessions import Sessions
 from tests.conftest import data_uri, eventually, fault, image_bytes, running, text_of
 
 pytestmark = pytest.mark.anyio
@@ -22,6 +24,14 @@ pytestmark = pytest.mark.anyio
 ANN, BOB = "ann-token-0123456789", "bob-token-0123456789"
 SERVE = ("serve", "--transport", "http", "--port", "0")
 databases = itertools.count()
+
+
+HEADERS = {"Authorization": f"Bearer {ANN}", "Accept": "application/json, text/event-stream"}
+OPENING = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+
+
+def initialize(params: Any = OPENING) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
 
 
 class Pair(NamedTuple):
@@ -153,6 +163,112 @@ async def test_a_session_belongs_to_its_caller_and_ids_cannot_be_made_up(pair: P
         news = {"jsonrpc": "2.0", "method": "notifications/x", "params": {"x": "y" * 70_000}}
         assert (await http.post(one, json=news, headers=session)).status_code == 413
         assert (await http.post(one, json=listing)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\xff", b"", b"[]", '{"jsonrpc":"2.0","method":"x"}'.encode("utf-16"), b'{"method":"\xed\xa0\x80"}'],
+)
+async def test_what_is_no_message_is_refused_in_a_session_too(pair: Pair, body: bytes) -> None:
+    headers = {**HEADERS, "Content-Type": "application/json"}
+    async with httpx2.AsyncClient(headers=headers) as http:
+        opened = await http.post(f"{pair.urls[0]}/mcp", json=initialize())
+        session = {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"]}
+        for url in pair.urls:
+            assert (await http.post(f"{url}/mcp", content=body, headers=session)).status_code == 400
+
+
+async def test_an_opening_that_is_none_is_answered_and_its_session_holds_nothing(pair: Pair) -> None:
+    large = {"capabilities": {"experimental": {"x": {"y": "z" * 200_000}}}, "protocolVersion": ["1"] * 9000}
+    async with httpx2.AsyncClient(headers=HEADERS) as http:
+        for params in (None, [["a"]], "x", {}, large):
+            opened = await http.post(f"{pair.urls[0]}/mcp", json=initialize(params))
+            assert opened.status_code in (200, 400)
+            session = {"Mcp-Session-Id": opened.headers.get("Mcp-Session-Id", "x")}
+            ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+            for url in pair.urls:
+                assert (await http.post(f"{url}/mcp", json=ping, headers=session)).status_code in (200, 404)
+
+
+async def test_what_was_sealed_for_another_use_is_no_session(pair: Pair) -> None:
+    about = {"protocolVersion": "2026-07-28", "clientInfo": {"name": "x", "version": "1"}}
+    meta = {f"io.modelcontextprotocol/{name}": value for name, value in about.items()}
+    meta["io.modelcontextprotocol/clientCapabilities"] = {"elicitation": {"form": {}}}
+    arguments = {"prompt": "x", "sequential_image_generation": "auto", "max_images": 3}
+    params = {"name": "generate_image", "arguments": arguments, "_meta": meta}
+    newer = {
+        "Mcp-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "generate_image",
+    }
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    async with httpx2.AsyncClient(headers=HEADERS) as http:
+        asked = await http.post(f"{pair.urls[0]}/mcp", json=call, headers=newer)
+        state = asked.json()["result"]["requestState"]
+        ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+        reply = await http.post(f"{pair.urls[0]}/mcp", json=ping, headers={"Mcp-Session-Id": state})
+    assert reply.status_code == 404
+
+
+async def test_a_client_that_reads_no_reply_holds_up_nobody_else() -> None:
+    opened = anyio.Event()
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"mcp-session-id", b"i")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": json.dumps(initialize()).encode()}
+
+    async def never(_message: Any) -> None:
+        opened.set()
+        await anyio.sleep_forever()
+
+    got: list[Any] = []
+
+    async def read(message: Any) -> None:
+        got.append(message)
+
+    replicas = Replicas("redis://127.0.0.1:1")
+    sessions = Sessions(app, replicas)
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": []}
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(sessions, dict(scope), receive, never)
+        await opened.wait()
+        with anyio.fail_after(5):
+            await sessions(dict(scope), receive, read)
+            token = dict(got[0]["headers"])[b"mcp-session-id"]
+            await sessions({**scope, "headers": [(b"mcp-session-id", token)]}, receive, read)
+        tasks.cancel_scope.cancel()
+    await replicas.aclose()
+    assert [message["status"] for message in got if "status" in message] == [200, 200]
+
+
+async def test_where_there_is_no_room_for_a_session_that_is_said_and_another_try_may_have_it() -> None:
+    full = True
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        headers = [] if full else [(b"mcp-session-id", b"i")]
+        await send({"type": "http.response.start", "status": 503 if full else 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b'{"jsonrpc":"2.0","id":1,"method":"ping"}'}
+
+    got: list[Any] = []
+
+    async def read(message: Any) -> None:
+        got.append(message)
+
+    replicas = Replicas("redis://127.0.0.1:1")
+    sessions = Sessions(app, replicas)
+    token = sessions._seal({}, "http").encode()
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [(b"mcp-session-id", token)]}
+    await sessions(dict(scope), receive, read)
+    full = False
+    await sessions(dict(scope), receive, read)
+    await replicas.aclose()
+    assert [message["status"] for message in got if "status" in message] == [503, 200]
 
 
 @pytest.mark.parametrize("transport", ["http", "sse"])

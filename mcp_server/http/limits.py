@@ -67,7 +67,7 @@ class Ending:
 def parsed(body: bytes) -> dict[str, Any]:
     """The message in a body; empty where there is none, of which the transport has its own to say."""
     try:
-        message = json.loads(body)
+        message = json.loads(body.decode())  # bytes would be taken as UTF-16, or with half characters, too
     except (ValueError, RecursionError):
         return {}
     return message if isinstance(message, dict) else {}

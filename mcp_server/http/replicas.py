@@ -14,7 +14,10 @@ from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
-_WAIT_SECONDS = 20
+_WAIT_SECONDS = 4
+"""For an answer, at a time: the library gives up a connection that is silent for 5 s."""
+
+_WAITS = 5
 _KEPT_SECONDS = 60
 _AGAIN_SECONDS = 1.0
 
@@ -99,12 +102,18 @@ class Replicas:
             heard = await self._redis.publish(
                 f"{self._prefix}replica:{replica}", json.dumps({**mail.facts, "mail": name})
             )
-            found = await self._redis.blpop([answer], timeout=_WAIT_SECONDS) if heard else None
+            found = await self._wait_for(answer) if heard else None
             await self._redis.delete(box)
         except (RedisError, OSError) as error:
             logger.warning("another replica can't be reached: %s", type(error).__name__)
             return None
         return dict(json.loads(found[1])) if found else None
+
+    async def _wait_for(self, answer: str) -> Any:
+        found, waits = None, 0
+        while not found and waits < _WAITS:
+            found, waits = await self._redis.blpop([answer], timeout=_WAIT_SECONDS), waits + 1
+        return found
 
     async def tell_all(self, mail: Mail) -> None:
         """Send to every other replica, of which none answers."""

@@ -38,6 +38,9 @@ _LARGEST_OPENING = 2048
 """Bytes, packed, of what an id may hold: it goes out and comes back in a header each time."""
 
 _LARGEST_NEWS = 64 * 1024
+"""Bytes of what is sent to every replica, and of an opening that is packed at all."""
+
+_LONGEST_VERSION = 32
 
 _ASKED = re.compile(r"([0-9a-f]{8})\.([0-9]{1,18})")
 _DATA = re.compile(rb"^data: (.*?)(\r?)$", re.MULTILINE)
@@ -66,19 +69,22 @@ class Sessions:
         token = headers.get(SESSION)
         if token is None:
             if message.get("method") == "initialize":
-                async with self._opening:  # nothing comes before the session is ready
-                    await self._open(scope, receive, send, message)
+                await self._open(scope, receive, send, message)
             else:
                 await self._app(scope, receive, send)
             return
         opening = self._unseal(token, caller_in(scope))
         if opening is None:
             await refuse(scope, receive, send, 404, "Session not found")
-        elif scope["method"] == "POST" and not ("method" in message and "id" in message):
+        elif message and not ("method" in message and "id" in message):
             status = await self._pass_on(scope, token, message, body)
             await Response(status_code=status)(scope, receive, send)
         else:
             inner = await self._inner(scope, token, opening)
+            if inner is None:
+                told = "This server holds as many sessions as it can. Send this again"
+                await refuse(scope, receive, send, 503, told, retry_after="5")
+                return
             if scope["method"] == "DELETE":
                 self._here.pop(_hash(token), None)
             await self._app(_with_session(scope, inner), receive, self._outward(send, token))
@@ -90,31 +96,35 @@ class Sessions:
         return (await post(self._app, scope, body, _JSON | {SESSION: here[0]})).status
 
     async def _open(self, scope: Scope, receive: Receive, send: Send, message: dict[str, Any]) -> None:
-        """The reply to `initialize`, with our id. That the client is ready is said here, at once."""
+        """The reply to `initialize`, with our id. That the client is ready is said here, before it speaks."""
         token = self._seal(message.get("params"), caller_in(scope))
+        replies: list[Message] = []
 
-        async def outward(reply: Message) -> None:
+        async def keep(reply: Message) -> None:
+            replies.append(reply)
+
+        await self._app(scope, receive, keep)
+        for reply in replies:
             if reply["type"] == "http.response.start" and SESSION in (headers := MutableHeaders(scope=reply)):
                 self._remember(token, headers[SESSION])
                 headers[SESSION] = token
-            await send(reply)
-            if reply["type"] == "http.response.body" and not reply.get("more_body"):
                 await self._say_ready(scope, token)
+            await send(reply)
 
-        await self._app(scope, receive, outward)
-
-    async def _inner(self, scope: Scope, token: str, opening: dict[str, Any]) -> str:
-        """The SDK's id for the session, which is opened here if need be."""
+    async def _inner(self, scope: Scope, token: str, opening: dict[str, Any]) -> str | None:
+        """The SDK's id for the session, which is opened here if need be; None where it can't be."""
         async with self._opening:
             here = self._here.get(_hash(token))
             if here is None or time.monotonic() - here[1] > _KEPT_SECONDS:
                 body = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": opening})
                 reply = await post(self._app, _with_session(scope, None), body.encode(), _JSON)
-                self._remember(token, reply.headers.get(SESSION, ""))
+                if SESSION not in reply.headers:
+                    return None
+                self._remember(token, reply.headers[SESSION])
                 await self._say_ready(scope, token)
             else:
                 self._remember(token, here[0])
-        return self._here[_hash(token)][0]
+            return self._here[_hash(token)][0]
 
     async def _say_ready(self, scope: Scope, token: str) -> None:
         if here := self._here.get(_hash(token)):
@@ -145,8 +155,9 @@ class Sessions:
             return 202
         if len(body) > _LARGEST_NEWS:
             return 413
+        status = await self.deliver(scope, facts, body)  # before the others, who may be hard to reach
         await self._replicas.tell_all(Mail(facts, body))
-        return await self.deliver(scope, facts, body) or 202
+        return status or 202
 
     def _outward(self, send: Send, token: str) -> Send:
         """`send`, with our id of the session, and with ids of questions that say whose they are."""
@@ -171,10 +182,12 @@ class Sessions:
             return b"data: " + json.dumps(message).encode() + data[2]
         return data[0]
 
-    def _seal(self, opening: Any, caller: str) -> str:
-        packed = zlib.compress(json.dumps([caller, opening]).encode(), 9)
-        if len(packed) > _LARGEST_OPENING:
-            version = opening.get("protocolVersion")
+    def _seal(self, params: Any, caller: str) -> str:
+        opening = params if isinstance(params, dict) else {}
+        text = json.dumps([caller, opening]).encode()
+        packed = zlib.compress(text[:_LARGEST_NEWS], 9)
+        if len(text) > _LARGEST_NEWS or len(packed) > _LARGEST_OPENING:
+            version = str(opening.get("protocolVersion"))[:_LONGEST_VERSION]
             client = {"name": "large", "version": "0"}
             small = {"protocolVersion": version, "capabilities": {}, "clientInfo": client}
             packed = zlib.compress(json.dumps([caller, small]).encode(), 9)
@@ -185,7 +198,11 @@ class Sessions:
         try:
             # It is sealed: what comes out is what went in.
             opener, opening = json.loads(zlib.decompress(self._replicas.key.unseal(token)))
-        except (InvalidRequestState, ValueError):
+        except (
+            InvalidRequestState,
+            zlib.error,
+            ValueError,
+        ):  # the last two: another thing that we have sealed
             return None
         return dict(opening) if opener == caller else None
 
