@@ -197,4 +197,6 @@ def _is_redis(url: str) -> bool:
     except ValueError:
         return False
     path = re.fullmatch(r"(/\d{0,4})?", parts.path)
-    return parts.scheme in ("redis", "rediss") and bool(host and path) and not parts.fragment
+    return (
+        parts.scheme in ("redis", "rediss") and bool(host and path) and not parts.query and not parts.fragment
+    )

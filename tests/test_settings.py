@@ -31,6 +31,7 @@ def test_a_blank_variable_counts_as_unset() -> None:
         ("SEEDREAM_STORE_URL", "redis://"),
         ("SEEDREAM_STORE_URL", "redis://:hunter2@host/seedream"),
         ("SEEDREAM_STORE_URL", "redis://[hunter2"),
+        ("SEEDREAM_STORE_URL", "redis://host/0?password=hunter2"),
         ("SEEDREAM_HTTP_TOKEN", "hunter2 hunter2"),
         ("SEEDREAM_HTTP_TOKENS", "hunter2"),
         ("SEEDREAM_HTTP_TOKENS", "{}"),
