@@ -12,11 +12,13 @@ import httpx
 import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from mcp_server.emulator import Emulator
-from mcp_server.http.bodies import Bodies
+from mcp_server.http.bodies import MOST_VALUES, Bodies
 from tests.conftest import fault, running, text_of
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +68,18 @@ def test_a_client_that_asks_before_it_sends_too_much_is_told_no(impatient: str) 
         head = "POST /messages/?session_id=1 HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
         peer.sendall(f"{head}Content-Length: {161 * 1024**2}\r\n\r\n".encode())
         assert peer.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+async def test_a_slash_at_the_end_leads_nowhere_else_and_a_head_of_a_stream_is_refused(
+    impatient: str,
+) -> None:
+    async with httpx.AsyncClient(headers=ACCEPT) as http:
+        assert (
+            await http.post(f"{impatient}/mcp/", json={**PING, "id": "x"})
+        ).status_code == 400  # no session
+        assert (await http.post(f"{impatient}/messages", json=PING)).status_code == 404
+        refused = await http.head(f"{impatient}/sse/")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST, DELETE")
 
 
 @pytest.mark.parametrize("sent", ["", "POST /mcp HTTP/1.1\r\nHost: local", "POST /mcp HTTP/1.1\r\n"])
@@ -246,7 +260,7 @@ async def test_nobody_reads_on_for_ever() -> None:
 async def test_what_bodies_hold_together_is_limited_and_given_back() -> None:
     app = App()
     app.hold = anyio.Event()
-    bodies = Bodies(app, 5, largest=100, at_once=120)
+    bodies = Bodies(app, 5, largest=100, at_once=240, small=0)
     body = json.dumps({"a": "x" * 70}).encode()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask, bodies, Peer(body, length=len(body)))
@@ -256,6 +270,38 @@ async def test_what_bodies_hold_together_is_limited_and_given_back() -> None:
         assert any(name == b"retry-after" for name, _ in second.got[0]["headers"])
         app.hold.set()
     assert await ask(bodies, Peer(body)) == 200
+
+
+async def test_one_caller_takes_at_most_half_of_the_room_and_small_bodies_always_have_some() -> None:
+    app = App()
+    app.hold = anyio.Event()
+    bodies = Bodies(app, 5, largest=100, at_once=200, small=50)
+    body = json.dumps({"a": "x" * 80}).encode()
+    small = Peer(b"{}", length=2)
+
+    def large(name: str) -> Peer:
+        peer = Peer(body, length=len(body))
+        peer.scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=name, scopes=[]))
+        return peer
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, bodies, large("ann"))
+        await anyio.wait_all_tasks_blocked()
+        assert await ask(bodies, large("ann")) == 503
+        for peer in (large("bob"), small):
+            tasks.start_soon(ask, bodies, peer)
+        await anyio.wait_all_tasks_blocked()
+        assert len(app.bodies) == 3
+        assert await ask(bodies, large("cleo")) == 503
+        app.hold.set()
+    assert await ask(bodies, large("ann")) == 200
+
+
+async def test_a_body_of_more_values_than_any_call_has_is_not_even_parsed() -> None:
+    app = App()
+    crowd = b"[" + b"[]," * MOST_VALUES + b"[]]"
+    assert await ask(Bodies(app, 5), Peer(b'{"a":', crowd, b"}")) == 400
+    assert app.bodies == []
 
 
 async def test_a_client_that_leaves_in_its_body_is_forgotten() -> None:

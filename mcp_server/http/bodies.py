@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -11,6 +11,7 @@ import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mcp_server.callers import caller_in
 from mcp_server.http.disconnect import TOO_LARGE
 from mcp_server.http.replies import refuse, refuse_early
 
@@ -18,12 +19,19 @@ LARGEST_BODY = 160 * 1024**2
 """Bytes of one request: ten references of 10 MB in base64, and some room."""
 
 BODIES_AT_ONCE = 320 * 1024**2
-"""Bytes of all bodies that a process holds at once."""
+"""Bytes of all bodies that a process holds at once; half of them for one caller."""
+
+SMALL = 64 * 1024
+"""Bytes of a body that always has room: how many there are is limited otherwise."""
+
+MOST_VALUES = 100_000
+"""Of JSON in a body: each takes many times its bytes in memory, and a real call has a few dozen."""
 
 SLOWEST = 16 * 1024
 """Bytes a second that a body must come with, beside the patience for each piece."""
 
 _READ_ON = 4
+_BEFORE_VALUES = (b",", b"[", b"{")
 _END = 512
 _GLANCE_SECONDS = 0.2
 _VALUE = rb'"id"\s*:\s*(\d{1,18}|"[^"\\]{1,128}")\s*'
@@ -40,6 +48,10 @@ class _Full(Exception):
     """There is no room for more bodies now."""
 
 
+class _Crowded(Exception):
+    """The body has more values than any call."""
+
+
 class Bodies:
     """An ASGI app that hands on requests whose bodies are there, and refuses the others."""
 
@@ -51,11 +63,12 @@ class Bodies:
         largest: int = LARGEST_BODY,
         at_once: int = BODIES_AT_ONCE,
         slowest: int = SLOWEST,
+        small: int = SMALL,
     ) -> None:
         self._app = app
         self._read_seconds = read_seconds
         self._largest = largest
-        self._room = _Room(at_once)
+        self._room = _Room(at_once, small)
         self._slowest = slowest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +76,7 @@ class Bodies:
         if scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        held = _Held(self._room)
+        held = _Held(self._room, caller_in(scope))
         try:
             pieces = await self._read(scope, receive, send, held)
             if pieces is not None:
@@ -76,7 +89,7 @@ class Bodies:
     async def _read(self, scope: Scope, receive: Receive, send: Send, held: "_Held") -> deque[bytes] | None:
         """The body in pieces; None where the request was refused."""
         pieces: deque[bytes] = deque()
-        declared, size = int(Headers(scope=scope).get("content-length", "0")), 0
+        declared, size, values = int(Headers(scope=scope).get("content-length", "0")), 0, 0
         try:
             if declared > self._largest:
                 await self._refuse_large(scope, receive, send, b"")
@@ -89,9 +102,14 @@ class Bodies:
                     await self._refuse_large(scope, receive, send, pieces[0])
                     return None
                 held.grow(max(size, declared))
+                if (values := values + sum(map(piece.count, _BEFORE_VALUES))) > MOST_VALUES:
+                    raise _Crowded
         except TimeoutError:
             message = "The body of the request came too slowly"
             await refuse(scope, receive, send, 408, message, connection="close")
+        except _Crowded:
+            message = "The request holds more values than any call does; nothing was done"
+            await refuse(scope, receive, send, 400, message, connection="close")
         except _Full:
             message = "This server holds as many large requests as it can; nothing was done. Send it again"
             await refuse(scope, receive, send, 503, message, retry_after="5", connection="close")
@@ -156,30 +174,38 @@ class Bodies:
 
 
 class _Room:
-    """Bytes that all bodies share."""
+    """Bytes that all bodies share, and how many each caller has of them."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, small: int) -> None:
         self.left = size
+        self.small = small
+        self.share = size // 2
+        self.held: Counter[str] = Counter()
 
 
 class _Held:
-    """What one body has of the room."""
+    """What one body of a caller has of the room."""
 
-    def __init__(self, room: _Room) -> None:
+    def __init__(self, room: _Room, caller: str) -> None:
         self._room = room
+        self._caller = caller
         self._size = 0
 
     def grow(self, size: int) -> None:
-        """Hold `size` bytes in all.
+        """Hold `size` bytes in all; none where that is few.
 
         Raises:
             _Full: there is no room for them.
         """
-        more = size - self._size
-        if more > max(0, self._room.left):
+        room, caller = self._room, self._caller
+        more = (size if size > room.small else 0) - self._size
+        if more > max(0, min(room.left, room.share - room.held[caller])):
             raise _Full
-        self._room.left -= more
-        self._size = size
+        room.left -= more
+        room.held[caller] += more
+        self._size += more
+        if not room.held[caller]:
+            del room.held[caller]
 
 
 def too_large(largest: int) -> str:

@@ -22,6 +22,7 @@ from mcp_server.http.health import Health
 from mcp_server.http.limits import Ending, Limits
 from mcp_server.http.log import AccessLog
 from mcp_server.http.origins import Origins
+from mcp_server.http.replies import refuse
 from mcp_server.server import SeedreamServer
 from mcp_server.settings import Settings
 
@@ -63,7 +64,7 @@ class Layers:
         elif settings.needs_token:
             app = protected(app, Tokens(settings), settings)
         app = Origins(app, settings, self._address.rpartition(":")[0])
-        self.app: ASGIApp = AccessLog(Router([*routes], redirect_slashes=False, default=app))
+        self.app: ASGIApp = AccessLog(_exact(Router([*routes], redirect_slashes=False, default=app)))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -117,13 +118,30 @@ class Layers:
         sse = self.server.sse_app(
             transport_security=unchecked, max_request_body_size=LARGEST_BODY, message_path=messages
         )
+        sse.router.redirect_slashes = False
         if not self._streamable:
             return _one_reply(sse)
         http = self.server.streamable_http_app(
             transport_security=unchecked, max_request_body_size=LARGEST_BODY
         )
         await exits.enter_async_context(self.server.session_manager.run())
-        return _one_reply(Starlette(routes=[*http.routes, *sse.routes]))
+        both = Starlette(routes=[*http.routes, *sse.routes])
+        both.router.redirect_slashes = False
+        return _one_reply(both)
+
+
+def _exact(app: "ASGIApp") -> "ASGIApp":
+    """`app`, to which `/mcp/` is `/mcp`.
+
+    A redirect would name the scheme that a proxy speaks here, and tokens would follow it without TLS.
+    """
+
+    async def exact(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["path"] in ("/mcp/", "/sse/"):
+            scope["path"] = scope["path"].rstrip("/")
+        await app(scope, receive, send)
+
+    return exact
 
 
 def _one_reply(app: "ASGIApp") -> "ASGIApp":
@@ -134,6 +152,9 @@ def _one_reply(app: "ASGIApp") -> "ASGIApp":
     """
 
     async def guarded(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope.get("method") == "HEAD":  # to which the SDK's SSE endpoint would answer with a whole stream
+            await refuse(scope, receive, send, 405, "Method Not Allowed", allow="GET, POST, DELETE")
+            return
         started = False
 
         async def send_once(message: "Message") -> None:
