@@ -15,7 +15,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import ElicitResult
 
 from mcp_server.emulator import Emulator
-from mcp_server.http.replicas import Replicas
+from mcp_server.http.layers import _one_reply
+from mcp_server.http.replicas import Facts, Mail, Replicas
 from mcp_server.http.sessions import Sessions
 from tests.conftest import data_uri, eventually, fault, image_bytes, running, text_of
 
@@ -208,6 +209,47 @@ async def test_what_was_sealed_for_another_use_is_no_session(pair: Pair) -> None
         ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
         reply = await http.post(f"{pair.urls[0]}/mcp", json=ping, headers={"Mcp-Session-Id": state})
     assert reply.status_code == 404
+
+
+async def test_no_message_ends_a_replica(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    one, other = Replicas(redis_url, "{x}:"), Replicas(redis_url, "{x}:")
+
+    async def deliver(mail: Mail) -> Facts:
+        if mail.body == b"odd":
+            raise ZeroDivisionError
+        return {"status": 200, "got": mail.body.decode()}
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(one.run, deliver)
+        for odd in ("x", "[]", "{}", json.dumps({"from": one.id}), json.dumps({"body": "odd"})):
+            await other._redis.publish("{x}:replicas", odd)
+        assert await other.send(one.id, Mail({}, b"x")) == {"status": 200, "got": "x"}
+        tasks.cancel_scope.cancel()
+    await one.aclose()
+    await other.aclose()
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("error", [anyio.ClosedResourceError, anyio.BrokenResourceError, ValueError])
+async def test_a_message_that_was_accepted_for_a_session_that_ends_is_no_fault(
+    error: type[Exception],
+) -> None:
+    started = True
+    got: list[Any] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        if started:
+            await send({"type": "http.response.start", "status": 202, "headers": []})
+        raise error
+
+    async def send(message: Any) -> None:
+        got.append(message)
+
+    await _one_reply(app)({"type": "http", "method": "POST"}, anyio.sleep_forever, send)  # type: ignore[arg-type]
+    assert [message["status"] for message in got] == [202]
+    started = False
+    with pytest.raises(error):
+        await _one_reply(app)({"type": "http", "method": "POST"}, anyio.sleep_forever, send)  # type: ignore[arg-type]
 
 
 async def test_a_client_that_reads_no_reply_holds_up_nobody_else() -> None:

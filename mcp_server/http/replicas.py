@@ -12,6 +12,8 @@ import redis.asyncio
 from mcp.server.request_state import AESGCMRequestStateCodec
 from redis.exceptions import RedisError
 
+from mcp_server.errors import describe
+
 logger = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 4
@@ -85,7 +87,7 @@ class Replicas:
                             task_status.started()
                         started = True
                         async for message in box.listen():
-                            tasks.start_soon(self._take, json.loads(message["data"]), deliver)
+                            tasks.start_soon(self._take, message["data"], deliver)
                 except (RedisError, OSError) as error:
                     logger.warning("the other replicas can't be reached: %s", type(error).__name__)
                 if not started:  # it serves all the same, and is not ready
@@ -127,21 +129,25 @@ class Replicas:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def _take(self, facts: Facts, deliver: Callable[[Mail], Awaitable[Facts | None]]) -> None:
-        if facts.get("from") == self.id:
-            return
-        name = facts.get("mail")
+    async def _take(self, data: bytes, deliver: Callable[[Mail], Awaitable[Facts | None]]) -> None:
         try:
-            stored = (
-                await self._redis.getdel(f"{self._prefix}mail:{name}") if name else facts["body"].encode()
-            )
-            answer = await deliver(Mail(facts, cast("bytes", stored or b"")))
-            if name:
-                where = f"{self._prefix}answer:{name}"
-                await self._redis.rpush(where, json.dumps(answer))
-                await self._redis.expire(where, _KEPT_SECONDS)
+            facts = json.loads(data)
+            if facts.get("from") != self.id:
+                await self._answer(facts, deliver)
         except (RedisError, OSError) as error:
             logger.warning("a message of another replica is lost: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - another version's, or whatever: it must not end this process
+            logger.error("a message of another replica: %s", describe(error))  # noqa: TRY400 - may hold data
+
+    async def _answer(self, facts: Facts, deliver: Callable[[Mail], Awaitable[Facts | None]]) -> None:
+        if name := facts.get("mail"):
+            stored = cast("bytes | None", await self._redis.getdel(f"{self._prefix}mail:{name}"))
+            answer = await deliver(Mail(facts, stored or b""))
+            where = f"{self._prefix}answer:{name}"
+            await self._redis.rpush(where, json.dumps(answer))
+            await self._redis.expire(where, _KEPT_SECONDS)
+        else:
+            await deliver(Mail(facts, facts["body"].encode()))
 
     async def _learn_key(self) -> None:
         """The first replica makes the key."""
