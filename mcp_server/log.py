@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Literal
 
+from mcp_server.errors import describe
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -18,10 +20,19 @@ def configure_logging(level: str, form: Literal["text", "json"] = "text") -> Non
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
+    handler.addFilter(_without_data)
     logging.basicConfig(handlers=[handler], level="WARNING")
     logging.getLogger("mcp_server").setLevel(level)
     # Pillow warns of damaged or huge pictures; each is answered where it is read.
     warnings.filterwarnings("ignore", module="PIL")
+
+
+def _without_data(record: logging.LogRecord) -> bool:
+    """Let a record pass with the kind and place of its error: tracebacks of others may hold what was sent."""
+    if record.exc_info and record.exc_info[1]:
+        record.msg, record.args = f"{record.getMessage()}: {describe(record.exc_info[1])}", ()
+        record.exc_info = None
+    return True
 
 
 class _Text(logging.Formatter):
@@ -46,6 +57,4 @@ class _Json(logging.Formatter):
         }
         if given := request_id.get():
             entry["request_id"] = given
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry | getattr(record, "facts", {}), ensure_ascii=False, default=str)

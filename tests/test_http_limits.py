@@ -63,6 +63,25 @@ async def test_over_sse_the_call_itself_is_answered_too_where_a_client_looks_at_
             assert text_of(refused).startswith("[invalid_argument] The request is larger than 160 MiB")
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_what_is_no_message_over_sse_is_refused_and_its_text_is_not_logged(form: str) -> None:
+    with running(*SERVE, wait_for="listening on", **QUICK, SEEDREAM_LOG_FORMAT=form) as (url, process):
+        base = url.partition("/mcp")[0]
+        async with (
+            httpx.AsyncClient(headers={"Content-Type": "application/json"}) as http,
+            http.stream("GET", f"{base}/sse") as stream,
+        ):
+            lines = stream.aiter_lines()
+            endpoint = [await anext(lines) for _ in range(2)][1].removeprefix("data: ")
+            refused = await http.post(f"{base}{endpoint}", content=b'{"jsonrpc":"2.0","id":1,"x":"my words"}')
+        process.terminate()
+        assert process.stdout is not None
+        log = process.stdout.read()
+    assert refused.status_code == 400
+    assert "Failed to parse message: ValidationError at " in log
+    assert "my words" not in log
+
+
 def test_a_client_that_asks_before_it_sends_too_much_is_told_no(impatient: str) -> None:
     with connect(impatient) as peer:
         head = "POST /messages/?session_id=1 HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"

@@ -168,8 +168,8 @@ def _one_reply(app: "ASGIApp") -> "ASGIApp":
         try:
             await app(scope, receive, send_once)
         except (ValueError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            # How the SDK's SSE endpoint ends a request that it has refused, after it has said so; and one that
-            # it has accepted, and whose session has ended by then.
+            # How the SDK's SSE endpoint ends a request that it has refused, after it has said so; and one
+            # that it has accepted, and whose session has ended by then.
             if not started:
                 raise
 
