@@ -148,7 +148,7 @@ def test_connections_over_the_limit_are_answered_503(impatient: str) -> None:
 async def test_calls_of_one_caller_over_the_limit_are_refused_and_cost_nothing(
     emulator: Emulator, transport: str
 ) -> None:
-    emulator.app.faults.add(fault(delay=3.0))
+    emulator.app.faults.add(fault(delay=1.5, share=1.0))
     variables = {
         "NOVITA_BASE_URL": emulator.url,
         "SEEDREAM_STORE_URL": "memory://",

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -252,6 +253,36 @@ async def test_a_lost_connection_is_made_again(tmp_path: Path) -> None:
             ]
             life.cancel_scope.cancel()
         await ledger.close()
+
+
+class Silent:
+    """A connection on which nothing comes any more."""
+
+    async def get_message(self, timeout: float) -> None:
+        assert timeout
+
+    async def ping(self) -> None:
+        pass
+
+
+async def test_a_connection_that_does_not_answer_is_given_up(opened: Open) -> None:
+    with anyio.fail_after(10):
+        await opened("a")._stay_connected(cast("Any", Silent()))
+
+
+async def test_a_process_that_lives_and_says_nothing_is_doubted(opened: Open) -> None:
+    clock = Clock()
+    frozen, other = opened("f", clock), opened("o", clock)
+    row = a_generation(created=NOON, owner="f")
+    await frozen.begin(row, Terms())
+    async with anyio.create_task_group() as life:
+        life.start_soon(frozen.attend)
+        await eventually(lambda: watched(other))
+        key = f"{other._prefix}leases"
+        await other.redis.zadd(key, {"f": float(await other._shared(NOON + timedelta(seconds=20)))})
+        begun = await other.begin(a_generation(created=NOON, owner="o"), Terms())
+        life.cancel_scope.cancel()
+    assert isinstance(begun, Held)
 
 
 def test_the_setting_names_it_without_its_password() -> None:

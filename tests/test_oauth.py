@@ -196,7 +196,7 @@ async def test_a_clock_a_little_ahead_of_ours_is_forgiven(issuer: Issuer, verifi
         {"exp": None},
         {"exp": "soon"},
         {"exp": 0},
-        {"exp": int(time.time()) - 1},
+        {"exp": "just now"},
         {"exp": float("inf")},
         {"exp": float("nan")},
         {"nbf": int(time.time()) + 3600},
@@ -223,6 +223,8 @@ async def test_a_token_with_a_wrong_claim_is_refused(
 ) -> None:
     if changes.get("iss") == "/":
         changes = {"iss": issuer.issuer + "/"}
+    if changes.get("exp") == "just now":  # when this runs, not when it was collected
+        changes = {"exp": int(time.time()) - 1}
     assert await verifier.verify_token(issuer.token(**changes)) is None
     assert await verifier.verify_token(issuer.token())
 

@@ -125,8 +125,9 @@ async def test_requests_of_one_client_go_to_either_in_both_eras(pair: Pair, tran
     async with client_of(pair, transport, era) as client:
         assert len((await client.list_tools()).tools) == 3
         large = data_uri(image_bytes(64, 64, padding=3 * 1024**2))
-        for number in range(2):
-            await client.call_tool("generate_image", {"prompt": f"{number}"}, progress_callback=listen)
+        for prompt in ("x", "elicitation/create"):  # which is looked for in what goes out
+            result = await client.call_tool("generate_image", {"prompt": prompt}, progress_callback=listen)
+            assert not result.is_error
         made = await client.call_tool("edit_image", {"prompt": "x", "images": [large]})
         assert made.structured_content is not None
         uri = f"seedream://generations/{made.structured_content['generation_id']}/1"
@@ -158,7 +159,16 @@ async def test_a_session_belongs_to_its_caller_and_ids_cannot_be_made_up(pair: P
         mine = await http.post(other, json=listing, headers=session)
         assert (mine.status_code, mine.headers["Mcp-Session-Id"]) == (200, session["Mcp-Session-Id"])
         assert "generate_image" in mine.text
-        assert (await http.delete(other, headers=session)).status_code == 200
+        closing = await http.post(one, json=initialize)
+        closed = {"Mcp-Session-Id": closing.headers["Mcp-Session-Id"]}
+        assert (await http.post(other, json=listing, headers=closed)).status_code == 200
+        assert (await http.delete(other, headers=closed)).status_code == 200
+
+        async def is_gone() -> bool:
+            return (await http.post(one, json=listing, headers=closed)).status_code == 404
+
+        await eventually(is_gone)  # the other hears of it
+        assert (await http.post(other, json=listing, headers=closed)).status_code == 404
         strange = {"jsonrpc": "2.0", "id": f"{'0' * 8}.1", "result": {}}
         assert (await http.post(one, json=strange, headers=session)).status_code == 404
         news = {"jsonrpc": "2.0", "method": "notifications/x", "params": {"x": "y" * 70_000}}
@@ -399,7 +409,7 @@ async def test_after_a_kill_the_same_call_elsewhere_is_told_of_the_doubt_before_
 
 
 async def test_a_rolling_restart_loses_no_result(pair: Pair, emulator: Emulator) -> None:
-    emulator.app.faults.add(fault(delay=1.5))
+    emulator.app.faults.add(fault(delay=1.5, share=1.0))
     results: list[Any] = []
 
     async def call(number: int) -> None:

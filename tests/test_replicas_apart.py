@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from mcp_server.http.disconnect import TOO_LARGE
 from mcp_server.http.mailroom import Mailroom
 from mcp_server.http.replicas import Facts, Mail, Replicas
+from mcp_server.http.sessions import Sessions
 from tests.conftest import eventually, redis_server, running
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +33,7 @@ async def test_a_server_starts_without_its_store_serves_and_is_ready_once_it_is_
             assert (await http.get("/healthz")).status_code == 200
             unready = await http.get("/readyz")
             assert (unready.status_code, unready.json()["store"]) == (503, False)
+            assert (await http.get("/readyz")).status_code == 503
             async with Client(url, mode="2026-07-28") as client:
                 made = (await client.call_tool("generate_image", {"prompt": "x"})).structured_content
             assert made is not None
@@ -56,10 +58,14 @@ async def test_what_cannot_be_sent_is_nobodys_end(tmp_path: Path, caplog: pytest
     with redis_server(tmp_path) as url:
         replicas = Replicas(url)
         assert await replicas.send("00000000", Mail({}, b"")) is None  # nobody of that name
-    assert await replicas.send("00000000", Mail({}, b"")) is None
+    lost = await replicas.send("00000000", Mail({}, b""))
+    assert lost is not None
+    assert lost["status"] == 503
+    await replicas.close_session("x")
+    assert not await replicas.is_closed("x")
     await replicas.tell_all(Mail({}, b"{}"))
     await replicas._take(json.dumps({"mail": "x"}).encode(), nothing)
-    assert len(caplog.records) == 3
+    assert len(caplog.records) == 5
     await replicas.aclose()
 
 
@@ -101,3 +107,36 @@ async def test_what_is_handed_on_keeps_its_caller_and_its_mark(tmp_path: Path) -
         ("c", {"iss": "https://issuer.example"}, "ann"),
         ("token:ann", None, None),
     ]
+
+
+async def test_a_session_that_the_sdk_has_no_room_for_is_not_remembered(redis_url: str) -> None:
+    replicas = Replicas(redis_url)
+
+    async def full(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("Too many open sessions", 503)(scope, receive, send)
+
+    sessions = Sessions(full, replicas)
+    sessions._here["old"] = ("x", float("-inf"))
+    sessions._remember("token", "y")
+    assert next(iter(sessions._here.values()))[0] == "y"
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    headers = {"Mcp-Session-Id": sessions._seal({"protocolVersion": "2025-06-18"}, "http")}
+    transport = httpx.ASGITransport(app=sessions)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        reply = await http.post("/mcp", json=message, headers=headers)
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "5")
+    assert len(sessions._here) == 1
+    await replicas.aclose()
+
+
+def test_a_low_limit_on_files_is_raised_to_what_the_connections_need() -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    try:
+        variables = {"SEEDREAM_EMULATOR": "1", "SEEDREAM_STORE_URL": "memory://"}
+        with running(*SERVE, wait_for="listening on", **variables) as (_, process):
+            soft, _ = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert soft >= min(4512, before[1])

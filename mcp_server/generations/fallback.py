@@ -27,11 +27,12 @@ Result = TypeVar("Result")
 class FallbackLedger:
     """A `Ledger` over `store`, and memory for what that does not take. Never raises `LedgerError`.
 
-    `name` is what messages call the store. `trouble` is what to tell people, while there is any.
+    `name` is what messages call the store; without it they tell nothing of it. `trouble` is what to tell
+    people, while there is any.
     """
 
     def __init__(
-        self, store: Ledger, name: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, store: Ledger, name: str | None, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._store = store
         self._name = name
@@ -169,10 +170,11 @@ class FallbackLedger:
             if self._failed_at is None:
                 logger.warning("the ledger can't be used: %s", error)
             self._failed_at = now
+            of_what = f" ({self._name}) can't be used: {error}" if self._name else " can't be used"
+            elsewhere = ", or name another place in SEEDREAM_STORE_URL" if self._name else ""
             self.trouble = (
-                f"The record of generations ({self._name}) can't be used: {error}. What is made now is "
-                "remembered, and counted against budgets, only until this server ends. A person must mend "
-                "that, or name another place in SEEDREAM_STORE_URL."
+                f"The record of generations{of_what}. What is made now is remembered, and counted against "
+                f"budgets, only until this server ends. A person must mend that{elsewhere}."
             )
             for row in self._at_work.values():
                 self._memory.rows[row.id] = row

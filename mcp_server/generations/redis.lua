@@ -132,24 +132,22 @@ local function connected(process)
   return redis.call('PUBSUB', 'NUMSUB', key('process', process))[2] > 0
 end
 
--- What the end of processes means for their rows. Returns those with work whose connection is gone:
--- a process that lives comes back and renews its lease before `grace` is over.
+-- What the end of processes means for their rows. Returns those with work whose connection is gone, or which
+-- have not spoken for a while: a process that lives comes back and renews its lease before `grace` is over.
 local function sweep()
   local time, gone = tonumber(given.time), {}
   for _, process in ipairs(redis.call('ZRANGEBYSCORE', key('leases'), '-inf', given.time)) do
     bury(process)
   end
   for _, process in ipairs(redis.call('SMEMBERS', key('watched'))) do
-    if not connected(process) then
-      local lease = redis.call('ZSCORE', key('leases'), process)
-      if lease then
-        gone[process] = true
-        if tonumber(lease) > time + given.grace then
-          redis.call('ZADD', key('leases'), time + given.grace, process)
-        end
-      else
-        redis.call('SREM', key('watched'), process)
+    local lease, here = redis.call('ZSCORE', key('leases'), process), connected(process)
+    if lease and (not here or tonumber(lease) < time + given.spoken) then
+      gone[process] = true
+      if tonumber(lease) > time + given.grace then
+        redis.call('ZADD', key('leases'), time + given.grace, process)
       end
+    elseif not lease and not here then
+      redis.call('SREM', key('watched'), process)
     end
   end
   return gone

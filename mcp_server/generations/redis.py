@@ -37,7 +37,7 @@ VERSION = "1"
 """Of what is stored; another one is not touched."""
 
 GRACE = timedelta(seconds=5)
-"""How long a process may be without a connection before it counts as dead."""
+"""How long a process may be silent before it is doubted, and then before it counts as dead."""
 
 _WAIT_SECONDS = 5.0
 _CONNECTIONS = 16
@@ -81,13 +81,14 @@ class RedisLedger:
         self.redis = redis.asyncio.Redis.from_pool(pool)
         self._script = self.redis.register_script((files(__package__) / "redis.lua").read_text("utf-8"))
         self._ahead: float | None = None
-        self._shown: anyio.Event | None = None  # while `attend` runs: set once others see this process
+        self._attending = False
+        self._shown = anyio.Event()  # others see that this process lives
 
     async def begin(
         self, wanted: Generation, terms: Terms | None, *, doubts_since: datetime | None = None
     ) -> Begun | Full | Held | None:
         """See `Ledger.begin`."""
-        if self._shown:  # its death must be noticed from the first row on
+        if self._attending:  # its death must be noticed from the first row on
             with anyio.move_on_after(_WAIT_SECONDS):
                 await self._shown.wait()
         given: dict[str, Any] = {
@@ -117,8 +118,7 @@ class RedisLedger:
 
     async def update(self, *generation_ids: str, **changes: Unpack[Changes]) -> None:
         """See `Ledger.update`."""
-        if generation_ids:
-            await self._run("update", ids=generation_ids, changes=_columns(rows.to_columns(changes)))
+        await self._run("update", ids=generation_ids, changes=_columns(rows.to_columns(changes)))
 
     async def put(self, generation: Generation) -> None:
         """See `Ledger.put`."""
@@ -160,7 +160,7 @@ class RedisLedger:
 
     async def attend(self) -> None:
         """See `Ledger.attend`."""
-        self._shown = anyio.Event()
+        self._attending = True
         while True:
             try:
                 async with self.redis.pubsub() as connection:
@@ -179,10 +179,10 @@ class RedisLedger:
             if message is None or message["type"] == "subscribe":
                 if not answered:
                     return
+                await self._guarded(self._measure())  # clocks may be set, meanwhile
                 lease = await self._shared(self._clock() + LEASE)
                 await self._run("watch", process=self._process, lease=lease)
-                if self._shown:
-                    self._shown.set()
+                self._shown.set()
                 await connection.ping()
                 answered = False
 
@@ -196,6 +196,7 @@ class RedisLedger:
             "now": str(now.timestamp()),
             "time": await self._shared(now),
             "grace": GRACE.total_seconds(),
+            "spoken": (LEASE - GRACE).total_seconds(),
             "times": RECENT_TIMES,
             "doubts": _MOST_DOUBTS,
         }
@@ -221,11 +222,14 @@ class RedisLedger:
     async def _first_words(self) -> str:
         key = f"{self._prefix}version"
         await self.redis.set(key, VERSION, nx=True)
-        stored = await self.redis.get(key)
-        seconds, micros = await self.redis.time()
+        stored = str(await self.redis.get(key))
         if stored == VERSION:
-            self._ahead = seconds + micros / 1e6 - self._clock().timestamp()
-        return str(stored)
+            await self._measure()
+        return stored
+
+    async def _measure(self) -> None:
+        seconds, micros = await self.redis.time()
+        self._ahead = seconds + micros / 1e6 - self._clock().timestamp()
 
 
 def _columns(row: Mapping[str, Any]) -> dict[str, str]:
@@ -263,4 +267,5 @@ def _pairs(flat: list[str]) -> Iterator[tuple[str, str]]:
 
 def _reason(error: Exception) -> str:
     """What went wrong, in a few words that hold no data."""
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    said = str(error).partition(" script:")[0]
+    return said.splitlines()[0][:200] if said else type(error).__name__

@@ -127,7 +127,9 @@ class Generations:
         if self._ledger is None:
             from mcp_server.generations.stores import open_ledger
 
-            self._ledger = open_ledger(self.settings.store_url, self._process, self._clock)
+            self._ledger = open_ledger(
+                self.settings.store_url, self._process, self._clock, named=not self.remote
+            )
         return self._ledger
 
     @property

@@ -18,21 +18,26 @@ def default_path() -> Path:
     return user_state_path("mcp-server-seedream", appauthor=False) / FILE
 
 
-def open_ledger(url: str | None, process: str, clock: Callable[[], datetime]) -> FallbackLedger:
-    """The ledger at `url`, a checked setting; None is the default. Nothing is opened yet."""
+def open_ledger(
+    url: str | None, process: str, clock: Callable[[], datetime], *, named: bool = True
+) -> FallbackLedger:
+    """The ledger at `url`, a checked setting; None is the default. Nothing is opened yet.
+
+    What callers are told of its troubles names it if `named`.
+    """
     if url == "memory://":
         return FallbackLedger(MemoryLedger(clock), url, clock)
     if url and url.startswith("redis"):
         from mcp_server.generations.redis import RedisLedger
 
-        return FallbackLedger(RedisLedger(url, process, clock), redis_name(url), clock)
+        return FallbackLedger(RedisLedger(url, process, clock), redis_name(url) if named else None, clock)
     from mcp_server.generations.sqlite import SqliteLedger
 
     try:
         path = sqlite_path(url) if url else default_path()
     except RuntimeError:  # no home folder; the ledger says so when it is used
         path = Path("~", FILE)
-    return FallbackLedger(SqliteLedger(path, process, clock), str(path), clock)
+    return FallbackLedger(SqliteLedger(path, process, clock), str(path) if named else None, clock)
 
 
 def redis_name(url: str) -> str:

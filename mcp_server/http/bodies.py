@@ -168,7 +168,7 @@ class Bodies:
             body = json.dumps({**call, "params": {"name": "generate_image", "arguments": {}}}).encode()
             headers = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
             marked = {**scope, "headers": headers, TOO_LARGE: too_large(self._largest)}
-            await self._app(marked, replay(deque([body]), _nothing_more), _to_nobody)
+            await self._app(marked, replay(deque([body]), stay), _to_nobody)
             return True
         return False
 
@@ -228,7 +228,8 @@ def replay(pieces: deque[bytes], receive: Receive) -> Receive:
     return replay
 
 
-async def _nothing_more() -> Message:
+async def stay() -> Message:
+    """The `receive` of a request that nobody has sent, whose client does not leave."""
     await anyio.sleep_forever()
     raise AssertionError  # pragma: no cover - for the type checker
 

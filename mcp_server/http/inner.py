@@ -4,13 +4,12 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import principal_components
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Scope
 
-from mcp_server.http.bodies import replay
+from mcp_server.http.bodies import replay, stay
 
 
 class Reply(NamedTuple):
@@ -32,7 +31,7 @@ async def post(app: ASGIApp, scope: Scope, body: bytes, headers: Mapping[str, st
         got.append(message)
 
     inner = {**scope, "method": "POST", "headers": [*kept, *encoded]}
-    await app(inner, replay(deque([body]), _stay), send)
+    await app(inner, replay(deque([body]), stay), send)
     start = next(message for message in got if message["type"] == "http.response.start")
     content = b"".join(message.get("body", b"") for message in got)
     return Reply(start["status"], Headers(raw=start["headers"]), content)
@@ -42,9 +41,3 @@ def user_of(scope: Scope) -> list[str | None] | None:
     """Who has sent a request, for another replica to know."""
     user = scope.get("user")
     return list(principal_components(user.access_token)) if isinstance(user, AuthenticatedUser) else None
-
-
-async def _stay() -> Message:
-    """The client of a request that nobody has sent does not leave."""
-    await anyio.sleep_forever()
-    raise AssertionError  # pragma: no cover - for the type checker

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 from mcp.server.request_state import RequestStateSecurity
+from mcp.server.streamable_http_manager import DEFAULT_SESSION_IDLE_TIMEOUT
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Router
@@ -98,22 +99,26 @@ class Layers:
         settings = self._generations.settings
         if not settings.shared:
             self.server = SeedreamServer(self._generations)
-            return await self._alone(exits, "/messages/")
+            return await self._alone(exits, "/messages/", DEFAULT_SESSION_IDLE_TIMEOUT)
         from mcp_server.http.mailroom import Mailroom
         from mcp_server.http.replicas import Replicas
+        from mcp_server.http.sessions import IDLE_SECONDS
 
         replicas = Replicas(settings.store_url or "")
         exits.push_async_callback(replicas.aclose)
         security = RequestStateSecurity(codec=replicas.key)
         self.server = SeedreamServer(self._generations, security=security)
-        mailroom = Mailroom(await self._alone(exits, f"/messages/{replicas.id}/"), replicas)
+        mailroom = Mailroom(await self._alone(exits, f"/messages/{replicas.id}/", IDLE_SECONDS), replicas)
         tasks = await exits.enter_async_context(anyio.create_task_group())
         exits.callback(tasks.cancel_scope.cancel)
         await tasks.start(replicas.run, mailroom.deliver)
         return mailroom
 
-    async def _alone(self, exits: AsyncExitStack, messages: str) -> "ASGIApp":
-        """The transports of one process; `messages` is where those of SSE sessions are posted to."""
+    async def _alone(self, exits: AsyncExitStack, messages: str, idle: float) -> "ASGIApp":
+        """The transports of one process; `messages` is where those of SSE sessions are posted to.
+
+        Sessions that are `idle` for so many seconds end.
+        """
         unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
         sse = self.server.sse_app(
             transport_security=unchecked, max_request_body_size=LARGEST_BODY, message_path=messages
@@ -122,7 +127,7 @@ class Layers:
         if not self._streamable:
             return _one_reply(sse)
         http = self.server.streamable_http_app(
-            transport_security=unchecked, max_request_body_size=LARGEST_BODY
+            transport_security=unchecked, max_request_body_size=LARGEST_BODY, session_idle_timeout=idle
         )
         await exits.enter_async_context(self.server.session_manager.run())
         both = Starlette(routes=[*http.routes, *sse.routes])

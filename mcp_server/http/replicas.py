@@ -21,6 +21,7 @@ _WAIT_SECONDS = 4
 
 _WAITS = 5
 _KEPT_SECONDS = 60
+_CLOSED_SECONDS = 24 * 3600
 _AGAIN_SECONDS = 1.0
 
 Facts = dict[str, Any]
@@ -108,7 +109,7 @@ class Replicas:
             await self._redis.delete(box)
         except (RedisError, OSError) as error:
             logger.warning("another replica can't be reached: %s", type(error).__name__)
-            return None
+            return {"status": 503, "text": "The store can't be reached now; send this again"}
         return dict(json.loads(found[1])) if found else None
 
     async def _wait_for(self, answer: str) -> Any:
@@ -124,6 +125,21 @@ class Replicas:
             await self._redis.publish(f"{self._prefix}replicas", json.dumps(facts))
         except (RedisError, OSError) as error:
             logger.warning("the other replicas can't be reached: %s", type(error).__name__)
+
+    async def close_session(self, session: str) -> None:
+        """Let no replica open a session again, and let all forget it."""
+        try:
+            await self._redis.set(f"{self._prefix}closed:{session}", 1, ex=_CLOSED_SECONDS)
+        except (RedisError, OSError) as error:
+            logger.warning("a session stays open: %s", type(error).__name__)
+        await self.tell_all(Mail({"session": session, "closed": True}, b""))
+
+    async def is_closed(self, session: str) -> bool:
+        """Whether a client has closed a session. No, where that can't be told."""
+        try:
+            return bool(await self._redis.exists(f"{self._prefix}closed:{session}"))
+        except (RedisError, OSError):
+            return False
 
     async def aclose(self) -> None:
         """Close the connections."""

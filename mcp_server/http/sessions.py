@@ -2,8 +2,7 @@
 
 The SDK keeps a session in the process that opened it. Here the id that a client gets holds, sealed, what it
 said when it opened the session: with that a replica that meets the id for the first time opens its own. What
-belongs to a call at another replica (a cancellation, a person's answer) is sent on to it. An id that a
-client has closed can be opened again: there is nothing in a session that could be lost or stolen.
+belongs to a call at another replica (a cancellation, a person's answer) is sent on to it.
 """
 
 import hashlib
@@ -31,8 +30,11 @@ from mcp_server.http.replies import refuse
 
 SESSION = "mcp-session-id"
 
-_KEPT_SECONDS = 25 * 60
-"""How long a session here is used again; the SDK ends those that were idle for half an hour."""
+IDLE_SECONDS = 5 * 60
+"""After which a session here ends: the next request opens it again."""
+
+_KEPT_SECONDS = IDLE_SECONDS - 60
+"""How long one is used again."""
 
 _LARGEST_OPENING = 2048
 """Bytes, packed, of what an id may hold: it goes out and comes back in a header each time."""
@@ -80,18 +82,26 @@ class Sessions:
             status = await self._pass_on(scope, token, message, body)
             await Response(status_code=status)(scope, receive, send)
         else:
-            inner = await self._inner(scope, token, opening)
+            try:
+                inner = await self._inner(scope, token, opening)
+            except LookupError:
+                await refuse(scope, receive, send, 404, "Session not found")
+                return
             if inner is None:
                 told = "This server holds as many sessions as it can. Send this again"
                 await refuse(scope, receive, send, 503, told, retry_after="5")
                 return
             if scope["method"] == "DELETE":
                 self._here.pop(_hash(token), None)
+                await self._replicas.close_session(_hash(token))
             await self._app(_with_session(scope, inner), receive, self._outward(send, token))
 
     async def deliver(self, scope: Scope, facts: Facts, body: bytes) -> int | None:
         """Take what another replica has sent on; the status, or None where the session is not here."""
         if (here := self._here.get(facts["session"])) is None:
+            return None
+        if facts.get("closed"):
+            del self._here[facts["session"]]
             return None
         return (await post(self._app, scope, body, _JSON | {SESSION: here[0]})).status
 
@@ -107,29 +117,34 @@ class Sessions:
         for reply in replies:
             if reply["type"] == "http.response.start" and SESSION in (headers := MutableHeaders(scope=reply)):
                 self._remember(token, headers[SESSION])
+                await self._say_ready(scope, headers[SESSION])
                 headers[SESSION] = token
-                await self._say_ready(scope, token)
             await send(reply)
 
     async def _inner(self, scope: Scope, token: str, opening: dict[str, Any]) -> str | None:
-        """The SDK's id for the session, which is opened here if need be; None where it can't be."""
+        """The SDK's id for the session, which is opened here if need be; None where it can't be.
+
+        Raises:
+            LookupError: the client has closed it.
+        """
         async with self._opening:
             here = self._here.get(_hash(token))
             if here is None or time.monotonic() - here[1] > _KEPT_SECONDS:
+                if await self._replicas.is_closed(_hash(token)):
+                    raise LookupError
                 body = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": opening})
                 reply = await post(self._app, _with_session(scope, None), body.encode(), _JSON)
                 if SESSION not in reply.headers:
                     return None
                 self._remember(token, reply.headers[SESSION])
-                await self._say_ready(scope, token)
+                await self._say_ready(scope, reply.headers[SESSION])
             else:
                 self._remember(token, here[0])
             return self._here[_hash(token)][0]
 
-    async def _say_ready(self, scope: Scope, token: str) -> None:
-        if here := self._here.get(_hash(token)):
-            ready = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
-            await post(self._app, scope, ready, _JSON | {SESSION: here[0]})
+    async def _say_ready(self, scope: Scope, inner: str) -> None:
+        ready = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
+        await post(self._app, scope, ready, _JSON | {SESSION: inner})
 
     def _remember(self, token: str, inner: str) -> None:
         now = time.monotonic()
@@ -198,11 +213,7 @@ class Sessions:
         try:
             # It is sealed: what comes out is what went in.
             opener, opening = json.loads(zlib.decompress(self._replicas.key.unseal(token)))
-        except (
-            InvalidRequestState,
-            zlib.error,
-            ValueError,
-        ):  # the last two: another thing that we have sealed
+        except (InvalidRequestState, zlib.error, ValueError):  # or another thing that we have sealed
             return None
         return dict(opening) if opener == caller else None
 
