@@ -103,6 +103,12 @@ class NetworkSettings(BaseModel):
         """Whether callers over the network must have a token."""
         return bool(self.http_token or self.http_tokens or self.oauth_issuer)
 
+    @property
+    def shortest_token(self) -> int:
+        """Characters of the shortest token; many where there is none."""
+        tokens = [*(self.http_tokens or {}).values(), *([self.http_token] if self.http_token else [])]
+        return min((len(token.get_secret_value()) for token in tokens), default=2**16)
+
     @field_validator("http_token")
     @classmethod
     def _token_fits_a_header(cls, token: SecretStr) -> SecretStr:

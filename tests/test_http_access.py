@@ -232,6 +232,12 @@ def serve(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def test_a_token_that_can_be_guessed_is_warned_of() -> None:
+    variables = {"SEEDREAM_EMULATOR": "1", "SEEDREAM_HTTP_TOKEN": "guess"}
+    with running(*SERVE, "--host", "0.0.0.0", wait_for="can be guessed", **variables) as (_, process):  # noqa: S104
+        assert process.poll() is None
+
+
 def test_others_may_not_reach_it_without_a_token_and_the_refusal_says_what_to_set() -> None:
     done = serve("--host", "0.0.0.0")  # noqa: S104 - refused
     assert done.returncode == 2

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _GRACEFUL_SECONDS = 2
 _QUIET_SECONDS = 0.4
 _KEEP_ALIVE_SECONDS = 75
+_SHORT = 16
 _SPARE_CONNECTIONS = 100
 
 
@@ -64,6 +65,8 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
         logger.warning(
             "others reach this server: let a proxy with TLS stand in front, or tokens can be overheard"
         )
+        if settings.shortest_token < _SHORT:
+            logger.warning("a token has fewer than %d characters: it can be guessed", _SHORT)
     _allow_many_files(settings)
     async with AsyncExitStack() as stack:
         generations = await stack.enter_async_context(Generations(settings, remote=True))
