@@ -343,7 +343,10 @@ async def test_a_cancellation_reaches_the_call_at_the_other_and_the_next_one_rec
     assert billed(emulator, "a fox") == 1
 
 
-async def test_a_persons_answer_reaches_the_call_that_asked_whichever_gets_it(pair: Pair, era: str) -> None:
+@pytest.mark.parametrize("other", [0, 1])
+async def test_a_persons_answer_reaches_the_call_that_asked_whichever_gets_it(
+    pair: Pair, era: str, other: int
+) -> None:
     asked: list[str] = []
 
     async def answer(_context: Any, params: Any) -> ElicitResult:
@@ -353,8 +356,8 @@ async def test_a_persons_answer_reaches_the_call_that_asked_whichever_gets_it(pa
     def choose(request: httpx2.Request) -> int:
         # A first call at one; its answer, or the call that is made again with it, at the other.
         if of(request) == "tools/call":
-            return 0 if b"requestState" not in request.content else 1
-        return 1
+            return 0 if b"requestState" not in request.content else other
+        return other
 
     arguments = {"prompt": "x", "sequential_image_generation": "auto", "max_images": 3}
     async with client_of(pair, mode=era, choose=choose, elicitation_callback=answer) as client:

@@ -135,7 +135,8 @@ def test_a_low_limit_on_files_is_raised_to_what_the_connections_need() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
     try:
         variables = {"SEEDREAM_EMULATOR": "1", "SEEDREAM_STORE_URL": "memory://"}
-        with running(*SERVE, wait_for="listening on", **variables) as (_, process):
+        with running(*SERVE, wait_for="listening on", **variables) as (url, process):
+            assert httpx.get(url.replace("/mcp", "/healthz")).status_code == 200
             soft, _ = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -167,7 +167,6 @@ class Replicas:
 
     async def _learn_key(self) -> None:
         """The first replica makes the key."""
-        where = f"{self._prefix}key"
-        await self._redis.set(where, secrets.token_hex(32), nx=True)
-        if key := await self._redis.get(where):
-            self.key.share(cast("bytes", key))
+        where, fresh = f"{self._prefix}key", secrets.token_hex(32)
+        await self._redis.set(where, fresh, nx=True)
+        self.key.share(cast("bytes", await self._redis.get(where) or fresh.encode()))
