@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Test processes at once: most tests wait for servers, so more of them than processors are quicker.
+WORKERS ?= 4
+
 .PHONY: demo test check bench load soak format readme pins clean
 .DEFAULT_GOAL := test
 
@@ -28,14 +31,14 @@ demo: .venv/installed
 	$(BIN)/mcp-server-seedream demo
 
 test: .venv/installed $(TYPESCRIPT)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 check: .venv/installed $(TYPESCRIPT)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage run -m pytest -n $(WORKERS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
