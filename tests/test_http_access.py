@@ -235,7 +235,10 @@ def serve(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
 def test_a_token_that_can_be_guessed_is_warned_of() -> None:
     variables = {"SEEDREAM_EMULATOR": "1", "SEEDREAM_HTTP_TOKEN": "guess"}
     with running(*SERVE, "--host", "0.0.0.0", wait_for="can be guessed", **variables) as (_, process):  # noqa: S104
-        assert process.poll() is None
+        assert process.stdout is not None
+        url = next(line.split()[-1] for line in process.stdout if "listening on" in line)
+        alive = url.replace("/mcp", "/healthz").replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+        assert httpx.get(alive).status_code == 200
 
 
 def test_others_may_not_reach_it_without_a_token_and_the_refusal_says_what_to_set() -> None:
