@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from mcp import Client
 from mcp.client.sse import sse_client
 
 from mcp_server.emulator import Emulator
-from tests.conftest import running
+from tests.conftest import eventually, running
 from tests.test_endings import at_work
 from tests.test_stdio import INITIALIZE
 
@@ -137,6 +138,12 @@ async def test_a_connection_that_is_dropped_in_mid_call_abandons_it(
     with server(emulator, tmp_path) as base:
         with anyio.fail_after(10):
             await leave(base, era, emulator)
+        with closing(sqlite3.connect(tmp_path / "ledger.db")) as file:
+
+            async def noticed() -> bool:
+                return bool(file.execute("SELECT abandoned FROM generations").fetchone()[0])
+
+            await eventually(noticed)
         async with client(base, "/mcp", era) as caller:
             result = await caller.call_tool(ASKED["name"], ASKED["arguments"])
     assert result.structured_content["recovered"] is True

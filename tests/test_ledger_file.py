@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Unpack, cast
@@ -139,7 +139,7 @@ async def test_the_file_and_its_folder_are_the_users_alone(tmp_path: Path) -> No
         await begin(ledger, a_generation())
         for one in (path.parent, *path.parent.iterdir()):
             assert stat.S_IMODE(one.stat().st_mode) & 0o077 == 0, one
-        with sqlite3.connect(path) as file:
+        with closing(sqlite3.connect(path)) as file:
             assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -176,7 +176,7 @@ def damaged(path: Path) -> None:
 
 
 def foreign(path: Path) -> None:
-    with sqlite3.connect(path) as file:
+    with closing(sqlite3.connect(path)) as file, file:
         file.execute("CREATE TABLE recipes (cake)")
 
 
@@ -185,7 +185,7 @@ def a_folder(path: Path) -> None:
 
 
 def with_a_damaged_row(path: Path) -> None:
-    with sqlite3.connect(path) as file:
+    with closing(sqlite3.connect(path)) as file, file:
         for statement in MIGRATIONS[0].split(";"):
             file.execute(statement)
         file.execute("PRAGMA user_version = 1")
