@@ -4,6 +4,7 @@ Exit codes: 0, 1 for a failure, 2 for wrong usage, a wrong setting included.
 """
 
 import argparse
+import errno
 import gc
 import logging
 import os
@@ -51,14 +52,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="{serve,demo,emulator}")
     serve = commands.add_parser("serve", help="serve MCP (the default)")
     serve.add_argument("--transport", choices=("stdio", "http", "sse"), default="stdio")
-    serve.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="for http and sse; any but loopback needs a token",
-    )
-    serve.add_argument(
-        "--port", type=_port, default=8000, help="for http and sse; 0 takes a free one (default 8000)"
-    )
+    serve.add_argument("--host", help="for http and sse; any but loopback needs a token (default 127.0.0.1)")
+    serve.add_argument("--port", type=_port, help="for http and sse; 0 takes a free one (default 8000)")
     demo = commands.add_parser("demo", help="run both tools against the emulator, for free")
     demo.add_argument("--folder", help="where the pictures go; default: a new temporary folder")
     demo.add_argument(
@@ -119,26 +114,35 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print(f"mcp-server-seedream: {error}", file=sys.stderr)
         return 2
     configure_logging(settings.log_level, settings.log_format)
-    for name in unknown_variables(environ):
-        logger.warning("%s is set, but is no setting of this version: ignored", name)
+    for name, meant in unknown_variables(environ).items():
+        asked = f"; did you mean {meant}?" if meant else ""
+        logger.warning("%s is set, but is no setting of this version: ignored%s", name, asked)
     if arguments.transport == "stdio":
-        if sys.stdin is None or sys.stdout is None:
-            reason = "stdin or stdout is closed. Hosts start this with both; --transport http needs none"
-            print(f"mcp-server-seedream: {reason}", file=sys.stderr)
+        if problem := _why_not_stdio(arguments):
+            print(f"mcp-server-seedream: {problem}", file=sys.stderr)
             return 2
         with exporting(environ):
             anyio.run(serve_stdio, settings)
         return 0
+    host, port = arguments.host or "127.0.0.1", 8000 if arguments.port is None else arguments.port
     try:
-        listener = bind(arguments.host, arguments.port, settings)
+        listener = bind(host, port, settings)
     except ValueError as error:
         print(f"mcp-server-seedream: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        return _cannot_listen(error, arguments.port)
+        return _cannot_listen(error, port, host)
     with exporting(environ):
         anyio.run(lambda: serve_http(settings, listener, streamable=arguments.transport == "http"))
     return 0
+
+
+def _why_not_stdio(arguments: argparse.Namespace) -> str | None:
+    if arguments.host is not None or arguments.port is not None:
+        return "--host and --port need --transport http or sse"
+    if sys.stdin is None or sys.stdout is None:
+        return "stdin or stdout is closed. Hosts start this with both; --transport http needs none"
+    return None
 
 
 def _emulator(arguments: argparse.Namespace) -> int:
@@ -167,7 +171,10 @@ def _emulator(arguments: argparse.Namespace) -> int:
         return _cannot_listen(error, arguments.port)
 
 
-def _cannot_listen(error: OSError, port: int) -> int:
-    reason = f"can't listen on port {port}: {error.strerror}. Another --port may be free; 0 takes one that is"
+def _cannot_listen(error: OSError, port: int, host: str = "127.0.0.1") -> int:
+    reason = f"can't listen on {host!r}, port {port}: {error.strerror}"
+    if error.errno == errno.EADDRINUSE:
+        reason = f"can't listen on port {port}: {error.strerror}. "
+        reason += "Another --port may be free; 0 takes one that is"
     print(f"mcp-server-seedream: {reason}", file=sys.stderr)
     return 1

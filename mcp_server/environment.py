@@ -50,14 +50,27 @@ def check_extras(settings: Settings) -> None:
         )
 
 
-def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Variables with our prefix that no setting reads: typos, or settings of another version."""
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Variables with our prefix that no setting reads, and what may be meant.
+
+    They are typos, or settings of another version.
+    """
     known = {field.alias for field in Settings.model_fields.values()} | {f"{name}_FILE" for name in IN_FILES}
-    return sorted(name for name in environ if name.startswith("SEEDREAM_") and name not in known)
+    strange = sorted(name for name in environ if name.startswith("SEEDREAM_") and name not in known)
+    if not strange:
+        return {}
+    from difflib import get_close_matches
+
+    names = [name for name in known if name]
+    return {name: next(iter(get_close_matches(name, names, 1, 0.8)), None) for name in strange}
 
 
 def _reason(message: str) -> str:
     return message.removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _is_on(value: str) -> bool:
+    return value.lower() in ("1", "true", "yes", "on", "t", "y")
 
 
 def _read_files(environ: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
@@ -69,7 +82,7 @@ def _read_files(environ: Mapping[str, str], values: Mapping[str, str]) -> dict[s
     found = {}
     for name in IN_FILES:
         path = environ.get(f"{name}_FILE", "").strip()
-        if not path:
+        if not path or (name == "NOVITA_API_KEY" and _is_on(values.get("SEEDREAM_EMULATOR", ""))):
             continue
         if name in values:
             raise SettingsError(f"{name}_FILE is set, and so is {name}: only one of them can hold")

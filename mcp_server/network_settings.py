@@ -163,7 +163,10 @@ class NetworkSettings(BaseModel):
     @field_validator("public_url")
     @classmethod
     def _public_url_is_safe(cls, url: str) -> str:
-        return check_url(url)
+        url = check_url(url)
+        if url.endswith(("/mcp", "/sse")):
+            raise ValueError("must be without /mcp or /sse at its end: there is one of each below it")
+        return url
 
     @field_validator("oauth_issuer", "oauth_jwks_url")
     @classmethod

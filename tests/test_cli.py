@@ -15,8 +15,8 @@ def test_without_a_command_it_serves_stdio() -> None:
     assert vars(parser().parse_args(["serve"])) == {
         "command": "serve",
         "transport": "stdio",
-        "host": "127.0.0.1",
-        "port": 8000,
+        "host": None,
+        "port": None,
     }
 
 

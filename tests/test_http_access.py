@@ -248,6 +248,28 @@ def test_others_may_not_reach_it_without_a_token_and_the_refusal_says_what_to_se
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_an_address_that_is_another_machines_is_no_matter_of_the_port() -> None:
+    done = serve("--host", "192.0.2.77", SEEDREAM_HTTP_TOKEN=ANN)
+    assert done.returncode == 1
+    assert done.stderr.startswith("mcp-server-seedream: can't listen on '192.0.2.77', port 0: ")
+
+
+def test_over_stdio_an_address_is_a_misunderstanding() -> None:
+    done = serve("--transport", "stdio", "--host", "0.0.0.0")  # noqa: S104 - refused
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "mcp-server-seedream: --host and --port need --transport http or sse\n"
+
+
+def test_what_would_let_nobody_in_is_said_at_the_start() -> None:
+    variables = {"NOVITA_API_KEY": "", "SEEDREAM_HTTP_TOKEN": ANN, "SEEDREAM_STORE_URL": "memory://"}
+    with running(*SERVE, "--host", "0.0.0.0", wait_for="is answered 421", **variables) as (_, process):  # noqa: S104
+        assert process.stdout is not None
+        lines = iter(process.stdout)
+        assert "NOVITA_API_KEY is not set" in next(lines)
+        alive = next(lines).split()[-1].replace("/mcp", "/readyz").replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+        assert httpx.get(alive).json()["key"] is False
+
+
 def test_oauth_on_all_addresses_needs_the_public_url() -> None:
     done = serve("--host", "0.0.0.0", SEEDREAM_OAUTH_ISSUER="https://issuer.example")  # noqa: S104 - refused
     assert done.returncode == 2

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from mcp import Client
+from mcp.client.sse import sse_client
 
 from benchmarks.load.world import free_port, nginx_conf, program
 from mcp_server.http.bodies import LARGEST_BODY
+from tests.conftest import running
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -113,6 +116,24 @@ def test_a_replica_that_is_not_there_costs_no_call(tmp_path: Path) -> None:
         for _ in range(4):
             assert client.post("/mcp", content=b"x").text == "made"
         assert len(there.seen) == 4
+
+
+@pytest.mark.anyio
+async def test_sse_through_it_reaches_the_session_at_whichever_replica_it_is(
+    tmp_path: Path, redis_url: str
+) -> None:
+    variables = {"SEEDREAM_EMULATOR": "1", "SEEDREAM_STORE_URL": f"{redis_url}/14"}
+    arguments = ("serve", "--transport", "http", "--port", "0")
+    with ExitStack() as stack:
+        urls = [
+            stack.enter_context(running(*arguments, wait_for="listening on", **variables))[0] for _ in "ab"
+        ]
+        addresses = [url.removeprefix("http://").removesuffix("/mcp") for url in urls]
+        client = stack.enter_context(nginx(tmp_path, *addresses))
+        for _ in range(2):
+            async with Client(sse_client(f"{client.base_url}/sse"), mode="legacy") as caller:
+                made = await caller.call_tool("generate_image", {"prompt": "x"}, read_timeout_seconds=20)
+                assert not made.is_error
 
 
 def test_a_replica_that_is_ending_passes_a_call_on_whole(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_its_command_lines_parse(command: str) -> None:
             words[-1] if words[1].startswith("-") else words[1],
         )
     elif words[0] == "mcp-server-seedream":
-        read_settings(variables)
+        read_settings({name: value for name, value in variables.items() if not name.endswith("_FILE")})
         arguments = parser().parse_args(words[1:] or ["serve"])
         for fault in getattr(arguments, "fault", []):
             Fault.model_validate_json(fault)

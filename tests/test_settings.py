@@ -45,6 +45,7 @@ def test_a_blank_variable_counts_as_unset() -> None:
         ("SEEDREAM_HTTP_ALLOWED_ORIGINS", "hunter2"),
         ("SEEDREAM_OAUTH_ISSUER", "http://hunter2.example"),
         ("SEEDREAM_PUBLIC_URL", "hunter2"),
+        ("SEEDREAM_PUBLIC_URL", "https://hunter2.example/mcp/"),
         ("SEEDREAM_LOG_FORMAT", "hunter2"),
         ("SEEDREAM_STORE_URL", "/var/lib/ledger.db"),
         ("SEEDREAM_IMAGES_PER_DAY", "0"),
@@ -130,7 +131,7 @@ def test_the_key_is_in_no_representation() -> None:
 
 def test_variables_with_our_prefix_that_nothing_reads_are_found() -> None:
     found = unknown_variables({"SEEDREAM_WATERMRAK": "1", "SEEDREAM_MODEL": "x", "PATH": "y"})
-    assert found == ["SEEDREAM_WATERMRAK"]
+    assert found == {"SEEDREAM_WATERMRAK": "SEEDREAM_WATERMARK"}
 
 
 def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
@@ -139,7 +140,8 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
     tokens = read_settings({"SEEDREAM_HTTP_TOKENS_FILE": str(file)}).http_tokens
     assert tokens is not None
     assert tokens["ann"].get_secret_value() == "a-token"
-    assert unknown_variables({"SEEDREAM_HTTP_TOKENS_FILE": "x"}) == []
+    assert unknown_variables({"SEEDREAM_HTTP_TOKENS_FILE": "x"}) == {}
+    assert unknown_variables({"SEEDREAM_Q": "x"}) == {"SEEDREAM_Q": None}
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff", b"x" * (1024**2 + 1), None])
@@ -150,6 +152,13 @@ def test_a_secret_file_of_no_use_is_one_line(tmp_path: Path, content: bytes | No
     with pytest.raises(SettingsError, match=r"^NOVITA_API_KEY_FILE names a file that [^\n]*$") as caught:
         read_settings({"NOVITA_API_KEY_FILE": str(file)})
     assert "hunter2" not in str(caught.value)
+
+
+def test_the_emulator_needs_no_file_with_a_key(tmp_path: Path) -> None:
+    missing = {"NOVITA_API_KEY_FILE": str(tmp_path / "missing")}
+    assert read_settings({"SEEDREAM_EMULATOR": "1", **missing}).emulator
+    with pytest.raises(SettingsError, match="can't be read"):
+        read_settings({"SEEDREAM_EMULATOR": "0", **missing})
 
 
 def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:

@@ -168,6 +168,7 @@ class RedisLedger:
                     await self._stay_connected(connection)
             except (LedgerError, RedisError, OSError) as error:
                 logger.debug("the connection to the ledger is lost: %s", type(error).__name__)
+            self._shown.set()  # or it can't be, now: nobody waits for that
             await anyio.sleep(_AGAIN_SECONDS)
 
     async def _stay_connected(self, connection: redis.asyncio.client.PubSub) -> None:

@@ -49,7 +49,7 @@ class OAuthVerifier:
             claims = await self._claims(token)
         except jwt.PyJWTError as error:
             # By its class alone: texts may quote the token.
-            logger.debug("a token was refused: %s", type(error).__name__)
+            logger.info("a token was refused: %s", type(error).__name__)
             return None
         return self._access(token, claims)
 
@@ -88,7 +88,7 @@ class OAuthVerifier:
         client = _text(claims, "client_id") or _text(claims, "azp")
         subject = _text(claims, "sub")
         if not client and not subject:
-            logger.debug("a token was refused: it names neither a subject nor a client")
+            logger.info("a token was refused: it names neither a subject nor a client")
             return None
         return AccessToken(
             token=token,

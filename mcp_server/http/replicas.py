@@ -77,7 +77,7 @@ class Replicas:
         task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
     ) -> None:
         """Hand what comes to `deliver`, and its answer back to who sent it. Begins once the key is known."""
-        started = False
+        started, lost = False, ""
         async with anyio.create_task_group() as tasks:
             while True:
                 try:
@@ -86,11 +86,13 @@ class Replicas:
                         await box.subscribe(f"{self._prefix}replica:{self.id}", f"{self._prefix}replicas")
                         if not started:
                             task_status.started()
-                        started = True
+                        started, lost = True, ""
                         async for message in box.listen():
                             tasks.start_soon(self._take, message["data"], deliver)
                 except (RedisError, OSError) as error:
-                    logger.warning("the other replicas can't be reached: %s", type(error).__name__)
+                    if (why := _reason(error)) != lost:  # once, and not each second
+                        logger.warning("the store of SEEDREAM_STORE_URL can't be used: %s", why)
+                    lost = why
                 if not started:  # it serves all the same, and is not ready
                     task_status.started()
                 started = True
@@ -170,3 +172,8 @@ class Replicas:
         where, fresh = f"{self._prefix}key", secrets.token_hex(32)
         await self._redis.set(where, fresh, nx=True)
         self.key.share(cast("bytes", await self._redis.get(where) or fresh.encode()))
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a few words; they name the server, and no password."""
+    return str(error).partition("\n")[0][:200] or type(error).__name__

@@ -23,6 +23,7 @@ _GRACEFUL_SECONDS = 2
 _QUIET_SECONDS = 0.4
 _KEEP_ALIVE_SECONDS = 75
 _SHORT = 16
+_EVERY = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 _SPARE_CONNECTIONS = 100
 
 
@@ -65,8 +66,15 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
         logger.warning(
             "others reach this server: let a proxy with TLS stand in front, or tokens can be overheard"
         )
+        if not (settings.public_url or settings.allowed_hosts or host not in _EVERY):
+            logger.warning(
+                "what is not addressed to localhost is answered 421: set SEEDREAM_PUBLIC_URL to the address "
+                "that clients use, or SEEDREAM_HTTP_ALLOWED_HOSTS"
+            )
         if settings.shortest_token < _SHORT:
             logger.warning("a token has fewer than %d characters: it can be guessed", _SHORT)
+    if not (settings.api_key or settings.emulator or settings.caller_keys):
+        logger.warning("NOVITA_API_KEY is not set: each call is refused, and /readyz answers 503")
     _allow_many_files(settings)
     async with AsyncExitStack() as stack:
         generations = await stack.enter_async_context(Generations(settings, remote=True))
