@@ -160,14 +160,16 @@ def _one_reply(app: "ASGIApp") -> "ASGIApp":
         if scope.get("method") == "HEAD":  # to which the SDK's SSE endpoint would answer with a whole stream
             await refuse(scope, receive, send, 405, "Method Not Allowed", allow="GET, POST, DELETE")
             return
-        started = False
+        started = complete = False
 
         async def send_once(message: "Message") -> None:
-            nonlocal started
+            nonlocal started, complete
             if message["type"] == "http.response.start":
                 if started:
                     return
                 started = True
+            else:
+                complete = not message.get("more_body", False)
             await send(message)
 
         try:
@@ -177,5 +179,7 @@ def _one_reply(app: "ASGIApp") -> "ASGIApp":
             # that it has accepted, and whose session has ended by then.
             if not started:
                 raise
+        if started and not complete:  # the SDK's streams end so when the server does
+            await send({"type": "http.response.body"})
 
     return guarded
