@@ -90,8 +90,9 @@ class Replicas:
                         async for message in box.listen():
                             tasks.start_soon(self._take, message["data"], deliver)
                 except (RedisError, OSError) as error:
-                    if (why := _reason(error)) != lost:  # once, and not each second
-                        logger.warning("the store of SEEDREAM_STORE_URL can't be used: %s", why)
+                    why = _reason(error)
+                    level = logging.DEBUG if why == lost else logging.WARNING  # once, and not each second
+                    logger.log(level, "the store of SEEDREAM_STORE_URL can't be used: %s", why)
                     lost = why
                 if not started:  # it serves all the same, and is not ready
                     task_status.started()
