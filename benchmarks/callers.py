@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import Any, Self
 
@@ -61,7 +62,7 @@ class Connection:
             await self._writer.wait_closed()
 
 
-class Caller:
+class Caller(ABC):
     """A client of its own, with one call at a time; `progress` asks for progress, as most hosts do."""
 
     def __init__(self, era: str, *, prompt: str = "a lighthouse", progress: bool = False) -> None:
@@ -76,13 +77,13 @@ class Caller:
             self._headers["Mcp-Name"] = "generate_image"
         self._id = 1
 
+    @abstractmethod
     async def open(self, port: int) -> None:
         """Connect, and in the older era begin a session."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def call(self) -> None:
         """Call the tool and read the result."""
-        raise NotImplementedError
 
     async def close(self) -> None:
         """Leave."""

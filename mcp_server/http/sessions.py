@@ -11,6 +11,7 @@ import re
 import time
 import zlib
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -49,6 +50,20 @@ _DATA = re.compile(rb"^data: (.*?)(\r?)$", re.MULTILINE)
 _JSON = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 
 
+@dataclass(slots=True)
+class _Here:
+    """A session in this process."""
+
+    inner: str  # the SDK's id
+    used: float  # when its last request began or ended
+    busy: int = 0  # requests under way: it stays as long as there are any, and so does the SDK's
+
+    @property
+    def kept(self) -> bool:
+        """Whether the SDK surely has it still."""
+        return self.busy > 0 or time.monotonic() - self.used <= _KEPT_SECONDS
+
+
 class Sessions:
     """An ASGI app before the SDK's, which knows sessions by ids of its own."""
 
@@ -56,7 +71,7 @@ class Sessions:
         self._app = app
         self._replicas = replicas
         self._opening = anyio.Lock()
-        self._here: dict[str, tuple[str, float]] = {}  # the SDK's id, and when it was used, by a hash of ours
+        self._here: dict[str, _Here] = {}  # by a hash of our id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on with the SDK's id in place of ours; open a session where there is none yet."""
@@ -83,18 +98,22 @@ class Sessions:
             await Response(status_code=status)(scope, receive, send)
         else:
             try:
-                inner = await self._inner(scope, token, opening)
+                here = await self._take_up(scope, token, opening)
             except LookupError:
                 await refuse(scope, receive, send, 404, "Session not found")
                 return
-            if inner is None:
+            if here is None:
                 told = "This server holds as many sessions as it can. Send this again"
                 await refuse(scope, receive, send, 503, told, retry_after="5")
                 return
             if scope["method"] == "DELETE":
                 self._here.pop(_hash(token), None)
                 await self._replicas.close_session(_hash(token))
-            await self._app(_with_session(scope, inner), receive, self._outward(send, token))
+            try:
+                await self._app(_with_session(scope, here.inner), receive, self._outward(send, token))
+            finally:
+                here.busy -= 1
+                here.used = time.monotonic()
 
     async def deliver(self, scope: Scope, facts: Facts, body: bytes) -> int | None:
         """Take what another replica has sent on; the status, or None where the session is not here."""
@@ -103,7 +122,7 @@ class Sessions:
         if facts.get("closed"):
             del self._here[facts["session"]]
             return None
-        return (await post(self._app, scope, body, _JSON | {SESSION: here[0]})).status
+        return (await post(self._app, scope, body, _JSON | {SESSION: here.inner})).status
 
     async def _open(self, scope: Scope, receive: Receive, send: Send, message: dict[str, Any]) -> None:
         """The reply to `initialize`, with our id. That the client is ready is said here, before it speaks."""
@@ -121,39 +140,36 @@ class Sessions:
                 headers[SESSION] = token
             await send(reply)
 
-    async def _inner(self, scope: Scope, token: str, opening: dict[str, Any]) -> str | None:
-        """The SDK's id for the session, which is opened here if need be; None where it can't be.
+    async def _take_up(self, scope: Scope, token: str, opening: dict[str, Any]) -> _Here | None:
+        """The session, with one request more, opened here if need be; None where it can't be.
 
         Raises:
             LookupError: the client has closed it.
         """
         async with self._opening:
             here = self._here.get(_hash(token))
-            if here is None or time.monotonic() - here[1] > _KEPT_SECONDS:
+            if here is None or not here.kept:
                 if await self._replicas.is_closed(_hash(token)):
                     raise LookupError
                 body = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": opening})
                 reply = await post(self._app, _with_session(scope, None), body.encode(), _JSON)
                 if SESSION not in reply.headers:
                     return None
-                self._remember(token, reply.headers[SESSION])
-                await self._say_ready(scope, reply.headers[SESSION])
+                here = self._remember(token, reply.headers[SESSION])
+                here.busy += 1  # before anything can forget it
+                await self._say_ready(scope, here.inner)
             else:
-                self._remember(token, here[0])
-            return self._here[_hash(token)][0]
+                here.busy += 1
+            return here
 
     async def _say_ready(self, scope: Scope, inner: str) -> None:
         ready = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
         await post(self._app, scope, ready, _JSON | {SESSION: inner})
 
-    def _remember(self, token: str, inner: str) -> None:
-        now = time.monotonic()
-        for known, (_, used) in list(self._here.items()):  # the longest unused come first
-            if now - used <= _KEPT_SECONDS:
-                break
-            del self._here[known]
-        self._here.pop(_hash(token), None)
-        self._here[_hash(token)] = inner, now
+    def _remember(self, token: str, inner: str) -> _Here:
+        self._here = {known: here for known, here in self._here.items() if here.kept}
+        here = self._here[_hash(token)] = _Here(inner, time.monotonic())
+        return here
 
     async def _pass_on(self, scope: Scope, token: str, message: dict[str, Any], body: bytes) -> int:
         """Bring news to the call that they belong to, wherever it is; the status of the reply."""
@@ -183,9 +199,7 @@ class Sessions:
                 if SESSION in headers:
                     headers[SESSION] = token
             elif b'"elicitation/create"' in message.get("body", b""):
-                message["body"] = re.sub(
-                    rb"^data: (.*?)(\r?)$", self._mark, message["body"], flags=re.MULTILINE
-                )
+                message["body"] = _DATA.sub(self._mark, message["body"])
             await send(message)
 
         return outward
