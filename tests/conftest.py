@@ -27,6 +27,10 @@ from mcp_server.server import SeedreamServer
 from mcp_server.settings import Settings
 from mcp_server.sockets import listen
 
+OPENING = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+INITIALIZE = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": OPENING}
+"""The first words of a client of the older era, where a test speaks for itself."""
+
 KEY = "sk_live_THIS-IS-THE-SECRET"
 PREFIXES = ("SEEDREAM_", "NOVITA_", "OTEL_")
 PROXY_AND_CA = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")

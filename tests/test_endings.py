@@ -17,8 +17,8 @@ from anyio import to_thread
 from mcp import Client
 
 from mcp_server.emulator import Emulator
-from tests.conftest import child_environment, connect, fault, running
-from tests.test_stdio import INITIALIZE, LIST, encoded
+from tests.conftest import INITIALIZE, child_environment, connect, fault, running
+from tests.test_stdio import LIST, encoded
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from mcp.client.sse import sse_client
 
 from mcp_server.http.layers import _one_reply
 from mcp_server.sockets import listen
-from tests.conftest import child_environment, data_uri, image_bytes, running, text_of
+from tests.conftest import INITIALIZE, child_environment, data_uri, image_bytes, running, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -131,16 +131,10 @@ async def test_a_signal_ends_it_even_while_a_client_is_connected(number: signal.
 
 
 def test_a_stream_that_a_client_holds_ends_with_the_server_and_without_a_complaint() -> None:
-    opening = {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "x", "version": "1"},
-    }
-    initialize = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": opening}
     arguments = ("serve", "--transport", "http", "--port", "0")
     with running(*arguments, wait_for="listening on", SEEDREAM_EMULATOR="1") as (url, process):
         with httpx.Client(headers={"Accept": "application/json, text/event-stream"}) as http:
-            session = http.post(url, json=initialize).headers["Mcp-Session-Id"]
+            session = http.post(url, json=INITIALIZE).headers["Mcp-Session-Id"]
             with http.stream("GET", url, headers={"Mcp-Session-Id": session}) as stream:
                 process.terminate()
                 assert stream.status_code == 200

@@ -15,7 +15,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from mcp_server.emulator import Emulator
-from tests.conftest import KEY, child_environment, fault, running, text_of
+from tests.conftest import INITIALIZE, KEY, child_environment, fault, running, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -84,19 +84,9 @@ def test_without_the_right_token_nothing_is_answered(base: str, path: str, token
 
 
 async def test_a_session_of_one_caller_is_closed_to_the_other(base: str) -> None:
-    initialize = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-06-18",
-            "capabilities": {},
-            "clientInfo": {"name": "x", "version": "1"},
-        },
-    }
     headers = {"Accept": "application/json, text/event-stream"}
     async with httpx.AsyncClient(base_url=base, headers=headers) as http:
-        opened = await http.post("/mcp", json=initialize, headers={"Authorization": f"Bearer {ANN}"})
+        opened = await http.post("/mcp", json=INITIALIZE, headers={"Authorization": f"Bearer {ANN}"})
         session = {"Mcp-Session-Id": opened.headers["Mcp-Session-Id"]}
         stolen = await http.post("/mcp", json=PING, headers={**session, "Authorization": f"Bearer {BOB}"})
     assert stolen.status_code == 404

@@ -16,9 +16,8 @@ from mcp import Client
 from mcp.client.sse import sse_client
 
 from mcp_server.emulator import Emulator
-from tests.conftest import eventually, running
+from tests.conftest import INITIALIZE, eventually, running
 from tests.test_endings import at_work
-from tests.test_stdio import INITIALIZE
 
 pytestmark = pytest.mark.anyio
 

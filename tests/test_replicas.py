@@ -18,7 +18,7 @@ from mcp_server.emulator import Emulator
 from mcp_server.http.layers import _one_reply
 from mcp_server.http.replicas import Facts, Mail, Replicas
 from mcp_server.http.sessions import Sessions
-from tests.conftest import data_uri, eventually, fault, image_bytes, running, text_of
+from tests.conftest import INITIALIZE, OPENING, data_uri, eventually, fault, image_bytes, running, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,6 @@ databases = itertools.count()
 
 
 HEADERS = {"Authorization": f"Bearer {ANN}", "Accept": "application/json, text/event-stream"}
-OPENING = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
 
 
 def initialize(params: Any = OPENING) -> dict[str, Any]:
@@ -139,12 +138,8 @@ async def test_requests_of_one_client_go_to_either_in_both_eras(pair: Pair, tran
 
 
 async def test_a_session_belongs_to_its_caller_and_ids_cannot_be_made_up(pair: Pair) -> None:
-    params = {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {"experimental": {"x": {"y": "z" * 9000}}},
-        "clientInfo": {"name": "x", "version": "1"},
-    }
-    initialize = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    large = OPENING | {"capabilities": {"experimental": {"x": {"y": "z" * 9000}}}}
+    initialize = INITIALIZE | {"params": large}
     listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
     one, other = (f"{url}/mcp" for url in pair.urls)
     headers = {"Authorization": f"Bearer {ANN}", "Accept": "application/json, text/event-stream"}

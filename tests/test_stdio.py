@@ -14,20 +14,10 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from mcp_server.emulator import Emulator
-from tests.conftest import KEY, child_environment, data_uri, image_bytes, text_of
+from tests.conftest import INITIALIZE, KEY, child_environment, data_uri, image_bytes, text_of
 
 pytestmark = pytest.mark.anyio
 
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "test", "version": "1"},
-    },
-}
 LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
 
 

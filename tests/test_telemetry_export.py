@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from mcp_server import __version__
 from mcp_server.sockets import listen
 from mcp_server.telemetry import export
-from tests.conftest import child_environment, running
+from tests.conftest import INITIALIZE, child_environment, running
 from tests.test_telemetry import agree
 
 pytestmark = pytest.mark.anyio
@@ -31,16 +31,6 @@ BOUND_SECONDS = 8.0
 MOST_LINES = 4
 """On stderr in ten minutes: attempts and failures, of traces and of metrics."""
 
-SAY_HELLO = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "test", "version": "1"},
-    },
-}
 CALL = {
     "jsonrpc": "2.0",
     "id": 2,
@@ -125,7 +115,7 @@ def collecting(status: int = 200) -> Iterator[Collector]:
 
 
 def serve_once(
-    *command: str, messages: tuple[object, ...] = (SAY_HELLO, CALL), **variables: str
+    *command: str, messages: tuple[object, ...] = (INITIALIZE, CALL), **variables: str
 ) -> tuple[subprocess.CompletedProcess[str], float]:
     """A server over stdio that gets the messages and then the end; and how long it took after that."""
     process = subprocess.Popen(
@@ -264,7 +254,7 @@ def test_where_nothing_is_asked_for_the_sdk_is_not_even_imported() -> None:
         "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exp'))],"
         " file=sys.stderr)"
     )
-    done, _ = serve_once("-c", code, messages=(SAY_HELLO,))
+    done, _ = serve_once("-c", code, messages=(INITIALIZE,))
     assert done.stderr.splitlines()[-1] == "[]"
 
 

@@ -40,7 +40,6 @@ class Intent:
     calls: list[Call] = field(default_factory=list)
     url: str | None = None
     recovered: bool = False
-    doubtful: bool = False  # the result says that an earlier request may have been billed, too
 
     @property
     def last(self) -> str:
@@ -71,7 +70,6 @@ def _read(result: dict[str, Any], intent: Intent, started: float) -> bool:
         structured = result["structuredContent"]
         intent.url = structured["images"][0]["url"]
         intent.recovered = structured["recovered"]
-        intent.doubtful = any("may have been billed" in warning for warning in structured["warnings"])
         intent.calls.append(Call(started, time.monotonic(), "result"))
         return True
     code = re.match(r"\[(\w+)\]", text)
