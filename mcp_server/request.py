@@ -3,6 +3,7 @@
 The published schemas (`schemas`) say the same limits; a property test holds the two together.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
@@ -18,6 +19,9 @@ DEFAULT_BATCH = 4
 
 LONGEST_LIST = 50
 """Most generations that `list_images` lists."""
+
+GENERATION_ID = "[0-9a-f]{1,64}"
+"""What ids of generations look like."""
 
 MOST_PROBLEMS = 10
 """Most problems with the arguments that one error names."""
@@ -55,6 +59,7 @@ class ListArguments(ToolArguments):
     """The arguments of `list_images`."""
 
     limit: int = 10
+    before: str | None = None
 
     @field_validator("limit")
     @classmethod
@@ -62,6 +67,13 @@ class ListArguments(ToolArguments):
         if not 1 <= value <= LONGEST_LIST:
             shown = value if abs(value) < 10**9 else "the number"
             raise ValueError(f"{shown} is out of range. Legal: 1 to {LONGEST_LIST}")
+        return value
+
+    @field_validator("before")
+    @classmethod
+    def _before_can_be_an_id(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(GENERATION_ID, value):
+            raise ValueError("is no generation_id. Legal: one of an earlier result")
         return value
 
 

@@ -67,8 +67,18 @@ Expired = Callable[[Generation, int], bool]
 """Whether the link to a picture, by its number from 1, works no more."""
 
 
-def listing(generations: Sequence[Generation], expired: Expired, trouble: str | None) -> CallToolResult:
-    """The result of `list_images`: generations, newest first."""
+def listing(
+    generations: Sequence[Generation],
+    expired: Expired,
+    trouble: str | None,
+    *,
+    older: bool = False,
+    more: bool = False,
+) -> CallToolResult:
+    """The result of `list_images`: generations, newest first.
+
+    `older` says that they are those before a given one, `more` that there are older ones yet.
+    """
     texts = [f"Warning: {trouble}"] if trouble else []
     listed: list[dict[str, Any]] = []
     for generation in generations:
@@ -80,17 +90,20 @@ def listing(generations: Sequence[Generation], expired: Expired, trouble: str | 
         listed.append(record)
     if left_out := len(generations) - len(listed):
         texts.append(f"{left_out} older ones are left out here: together they would be too long.")
+    if (more or left_out) and listed:
+        texts.append(f"To list older ones, call list_images with before {listed[-1]['generation_id']}.")
     texts.append(
         f"The bytes of a picture: resource {RESOURCE}, n from 1. To change one, call edit_image with its "
         "link in images; an expired link works there too if the picture was saved."
         if listed
-        else "No generations are on record."
+        else f"No {'older ' if older else ''}generations are on record."
     )
     return CallToolResult(
         content=[TextContent(type="text", text="\n".join(texts))],
         structured_content={
             "generations": listed,
             "left_out": left_out,
+            "more": more or left_out > 0,
             "warnings": [trouble] if trouble else [],
         },
     )
@@ -110,6 +123,8 @@ def _record(generation: Generation, expired: Expired) -> dict[str, Any]:
         "status": generation.status,
         "created": generation.created.isoformat(timespec="seconds"),
         "prompt": _short(generation.prompt, 300),
+        "model": generation.model,
+        "size": generation.requested.get("size"),
         "emulated": generation.emulated,
         "images": images,
     }

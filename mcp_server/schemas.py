@@ -33,7 +33,7 @@ def generate_description(limits: Limits) -> str:
     return (
         f"Make pictures from a text prompt with {limits.model}. {_COST} Use when the person wants a new "
         "picture. Not to change a picture or use it as a model: that is edit_image. "
-        "Returns links that expire after about 24 hours."
+        "Its links expire in about 24 hours."
     )
 
 
@@ -43,7 +43,7 @@ def edit_description(limits: Limits) -> str:
         f"Make pictures from a text prompt and 1 to {limits.max_references} reference images with "
         f"{limits.model}: change, restyle, combine. {_COST} Use to change a picture, also one of an earlier "
         "result. Not for a picture from words alone: that is generate_image. "
-        "Returns links that expire after about 24 hours."
+        "Its links expire in about 24 hours."
     )
 
 
@@ -151,7 +151,6 @@ def output_schema() -> dict[str, Any]:
         "usage": {
             "type": "object",
             "properties": {"images": integer, "images_today": integer},
-            "required": ["images", "images_today"],
         },
     }
     return {"type": "object", "properties": properties, "required": list(properties)}
@@ -172,7 +171,9 @@ def list_input_schema() -> dict[str, Any]:
         "default": 10,
         "description": f"How many generations, 1 to {LONGEST_LIST}.",
     }
-    return {"type": "object", "properties": {"limit": limit}, "additionalProperties": False}
+    before = {"type": "string", "description": "A generation_id: list only older ones."}
+    properties = {"limit": limit, "before": before}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def list_output_schema() -> dict[str, Any]:
@@ -183,7 +184,8 @@ def list_output_schema() -> dict[str, Any]:
         "properties": {
             "generations": generations,
             "left_out": {"type": "integer"},
+            "more": {"type": "boolean"},
             "warnings": {"type": "array", "items": {"type": "string"}},
         },
-        "required": ["generations", "left_out", "warnings"],
+        "required": ["generations", "left_out", "more", "warnings"],
     }

@@ -15,7 +15,7 @@ from mcp.types import CallToolResult, InputRequiredResult
 from mcp_server import results, schemas, telemetry
 from mcp_server.callers import current_caller, key_of_caller
 from mcp_server.confirm import AskFirst, Confirmation
-from mcp_server.errors import SeedreamError, UpstreamUnavailable
+from mcp_server.errors import InvalidArgument, SeedreamError, UpstreamUnavailable
 from mcp_server.generations import Generations
 from mcp_server.http.disconnect import client_gone
 from mcp_server.progress import BEAT_SECONDS, Phase, heartbeat
@@ -85,9 +85,16 @@ class Tools:
         )
 
     async def _list(self, *, arguments: ListArguments) -> CallToolResult:
-        service = self._generations
-        recent = await service.ledger.recent(current_caller(remote=service.remote), arguments.limit)
-        return results.listing(recent, service.album.expired, service.ledger.trouble)
+        service, before = self._generations, None
+        caller, ledger, limit = current_caller(remote=service.remote), service.ledger, arguments.limit
+        if arguments.before and (before := await ledger.get(caller, arguments.before)) is None:
+            problem = "before: no generation of that id is on record"
+            return results.failure(InvalidArgument(problem, "leave it out to list the newest ones"))
+        recent = await ledger.recent(caller, limit + 1, before=before)
+        more = len(recent) > limit
+        return results.listing(
+            recent[:limit], service.album.expired, ledger.trouble, older=bool(before), more=more
+        )
 
     async def _call(
         self, *, arguments: GenerateArguments, context: Context[Any, Any]

@@ -112,6 +112,20 @@ async def test_identical_calls_that_nobody_abandoned_are_separate(ledger: Ledger
     assert [found.id for found in await ledger.recent("local", 5)] == [second.id, first.id]
 
 
+async def test_rows_are_listed_page_by_page_also_those_of_one_moment(ledger: Ledger, row: Any) -> None:
+    made = [row(created=NOON + timedelta(seconds=second)) for second in (0, 1, 1, 1, 2)]
+    for one in made:
+        await begin(ledger, one)
+    await begin(ledger, row(caller="other"))
+    pages, before = [], None
+    while page := await ledger.recent("local", 2, before=before):
+        pages.append([found.id for found in page])
+        before = page[-1]
+    newest_first = sorted(made, key=lambda one: one.order, reverse=True)
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [found for page in pages for found in page] == [one.id for one in newest_first]
+
+
 @pytest.mark.parametrize("done", [True, False])
 async def test_an_abandoned_row_goes_to_exactly_one_identical_call(
     ledger: Ledger, row: Any, clock: Clock, done: bool

@@ -285,8 +285,9 @@ class Failing(MemoryLedger):
     async def get(self, caller: str, generation_id: str) -> Generation | None:
         return cast("Generation | None", await self._unless_broken(super().get(caller, generation_id)))
 
-    async def recent(self, caller: str, most: int) -> list[Generation]:
-        return cast("list[Generation]", await self._unless_broken(super().recent(caller, most)))
+    async def recent(self, caller: str, most: int, *, before: Generation | None = None) -> list[Generation]:
+        found = await self._unless_broken(super().recent(caller, most, before=before))
+        return cast("list[Generation]", found)
 
 
 async def test_an_outcome_that_the_store_did_not_take_is_written_when_it_can_be() -> None:
@@ -438,7 +439,8 @@ async def test_what_others_own_is_not_written_over_from_memory() -> None:
 
 async def test_memory_forgets_the_oldest_rows() -> None:
     ledger = MemoryLedger(Clock(), most=3)
-    ids = [(await begin(ledger, a_generation(created=NOON))).generation.id for _ in range(5)]
+    times = [NOON + timedelta(seconds=second) for second in range(5)]
+    ids = [(await begin(ledger, a_generation(created=time))).generation.id for time in times]
     assert [row.id for row in await ledger.recent("local", 9)] == ids[:1:-1]
 
 

@@ -470,6 +470,29 @@ async def test_recent_images_are_listed_newest_first(tmp_path: Path) -> None:
         assert said in text_of(result)
 
 
+async def test_recent_images_are_listed_page_by_page() -> None:
+    async with connect(transport=Host(cdn("a"))) as client:
+        for prompt in "abcde":
+            await client.call_tool("generate_image", {"prompt": prompt})
+        pages, arguments = [], {"limit": 2}
+        while True:
+            result = await client.call_tool("list_images", arguments)
+            page = result.structured_content["generations"]
+            pages.append([generation["prompt"] for generation in page])
+            if not result.structured_content["more"]:
+                break
+            arguments["before"] = page[-1]["generation_id"]
+            assert f"before {arguments['before']}" in text_of(result)
+        last = {"limit": 50, "before": page[-1]["generation_id"]}
+        beyond = await client.call_tool("list_images", last)
+        unknown = await client.call_tool("list_images", {"before": "abc"})
+        wrong = await client.call_tool("list_images", {"before": "\ud800"})
+    assert pages == [["e", "d"], ["c", "b"], ["a"]]
+    assert "No older generations are on record" in text_of(beyond)
+    assert text_of(unknown).startswith("[invalid_argument] before: no generation of that id")
+    assert text_of(wrong).startswith("[invalid_argument] before: is no generation_id")
+
+
 def test_a_long_list_is_cut_and_says_so() -> None:
     generations = [made(cdn(*("x" * 900 for _ in range(15))), "word " * 900) for _ in range(50)]
     result = listing(generations, expired, None)

@@ -116,11 +116,12 @@ class FallbackLedger:
             return row
         return await self._try(lambda: self._store.get(caller, generation_id))
 
-    async def recent(self, caller: str, most: int) -> list[Generation]:
+    async def recent(self, caller: str, most: int, *, before: Generation | None = None) -> list[Generation]:
         """See `Ledger.recent`."""
-        stored = await self._try(lambda: self._store.recent(caller, most)) or []
-        rows = {row.id: row for row in [*stored, *await self._memory.recent(caller, most)]}
-        return sorted(rows.values(), key=lambda row: row.created, reverse=True)[:most]
+        stored = await self._try(lambda: self._store.recent(caller, most, before=before)) or []
+        held = await self._memory.recent(caller, most, before=before)
+        rows = {row.id: row for row in [*stored, *held]}
+        return sorted(rows.values(), key=lambda row: row.order, reverse=True)[:most]
 
     async def with_link(self, caller: str, url: str) -> Generation | None:
         """See `Ledger.with_link`."""

@@ -60,6 +60,11 @@ class Generation:
     delivered: bool = False  # its result went out
 
     @property
+    def order(self) -> tuple[datetime, str]:
+        """What lists of generations are sorted by; the id keeps those of one moment apart."""
+        return self.created, self.id
+
+    @property
     def made(self) -> datetime:
         """When its pictures were there; until then, when it began."""
         return self.ended or self.created

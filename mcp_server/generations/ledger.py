@@ -104,8 +104,8 @@ class Ledger(Protocol):
     async def get(self, caller: str, generation_id: str) -> Generation | None:
         """A row of the caller's."""
 
-    async def recent(self, caller: str, most: int) -> list[Generation]:
-        """The caller's newest rows, newest first."""
+    async def recent(self, caller: str, most: int, *, before: Generation | None = None) -> list[Generation]:
+        """The caller's newest rows, newest first; only those older than `before`."""
 
     async def with_link(self, caller: str, url: str) -> Generation | None:
         """The caller's newest row with a picture at `url`."""

@@ -88,10 +88,11 @@ class MemoryLedger:
         row = self.rows.get(generation_id)
         return row if row and row.caller == caller else None
 
-    async def recent(self, caller: str, most: int) -> list[Generation]:
+    async def recent(self, caller: str, most: int, *, before: Generation | None = None) -> list[Generation]:
         """See `Ledger.recent`."""
         self._sweep()
-        return list(self._of(caller))[:most]
+        older = [row for row in self._of(caller) if before is None or row.order < before.order]
+        return sorted(older, key=lambda row: row.order, reverse=True)[:most]
 
     async def with_link(self, caller: str, url: str) -> Generation | None:
         """See `Ledger.with_link`."""

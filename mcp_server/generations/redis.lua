@@ -245,8 +245,15 @@ end
 
 function run.recent()
   sweep()
-  local rows = {}
-  for _, id in ipairs(redis.call('ZREVRANGE', key('of', given.caller), 0, given.most - 1)) do
+  local rows, of, newest = {}, key('of', given.caller), '+inf'
+  if given.before then
+    newest = '(' .. given.created
+    -- Those of the same moment are ordered by their names.
+    for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', of, given.created, given.created)) do
+      if id < given.before and #rows < given.most then rows[#rows + 1] = flat(row(id)) end
+    end
+  end
+  for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', of, newest, '-inf', 'LIMIT', 0, given.most - #rows)) do
     rows[#rows + 1] = flat(row(id))
   end
   return rows

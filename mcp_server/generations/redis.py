@@ -132,9 +132,10 @@ class RedisLedger:
         """See `Ledger.get`."""
         return next(_readable(await self._run("get", caller=caller, id=generation_id)), None)
 
-    async def recent(self, caller: str, most: int) -> list[Generation]:
+    async def recent(self, caller: str, most: int, *, before: Generation | None = None) -> list[Generation]:
         """See `Ledger.recent`."""
-        return list(_readable(await self._run("recent", caller=caller, most=most)))
+        than = {"created": str(before.created.timestamp()), "before": before.id} if before else {}
+        return list(_readable(await self._run("recent", caller=caller, most=most, **than)))
 
     async def with_link(self, caller: str, url: str) -> Generation | None:
         """See `Ledger.with_link`."""

@@ -94,9 +94,12 @@ class SqliteLedger:
         found = await self._select("caller = ? AND id = ?", caller, generation_id, sweep=True)
         return found[0] if found else None
 
-    async def recent(self, caller: str, most: int) -> list[Generation]:
+    async def recent(self, caller: str, most: int, *, before: Generation | None = None) -> list[Generation]:
         """See `Ledger.recent`."""
-        return await self._select("caller = ? ORDER BY created DESC LIMIT ?", caller, most, sweep=True)
+        older = "AND (created, id) < (?, ?)" if before else ""
+        values = [before.created.timestamp(), before.id] if before else []
+        condition = f"caller = ? {older} ORDER BY created DESC, id DESC LIMIT ?"
+        return await self._select(condition, caller, *values, most, sweep=True)
 
     async def with_link(self, caller: str, url: str) -> Generation | None:
         """See `Ledger.with_link`."""
