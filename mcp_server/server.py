@@ -4,9 +4,10 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
+from mcp.server.apps import Apps
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
@@ -31,8 +32,13 @@ from mcp_server.errors import Internal, InvalidArgument, RateLimited, SeedreamEr
 from mcp_server.explain import explain
 from mcp_server.generations import Generations
 from mcp_server.http.disconnect import TOO_LARGE
-from mcp_server.request import LONGEST_LIST
+from mcp_server.request import GENERATION_ID, LONGEST_LIST
 from mcp_server.tools import ARGUMENTS, Tools
+from mcp_server.view import URI as VIEW
+from mcp_server.view import View
+
+if TYPE_CHECKING:
+    from mcp_server.pictures.read import Form
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +60,7 @@ class SeedreamServer(MCPServer[Any]):
         self._generations = generations
         self._in_flight = self._requests = 0
         self._calls: Counter[str] = Counter()
+        self._view = View(generations)
         super().__init__(
             NAME,
             title="Seedream images",
@@ -61,7 +68,8 @@ class SeedreamServer(MCPServer[Any]):
             instructions=schemas.INSTRUCTIONS,
             log_level="WARNING",
             tools=(tools or Tools(generations)).all(),
-            middleware=[self._count],
+            extensions=[Apps()],
+            middleware=[self._count, self._view.offer],
             request_state_security=security,
         )
         # Its spans hold whatever texts clients send; `telemetry.serving` has others.
@@ -151,6 +159,12 @@ class SeedreamServer(MCPServer[Any]):
                 title="A picture that this server has made, in full",
                 description="Its bytes as they are, often several MB; many hosts refuse that much",
             ),
+            ResourceTemplate(
+                uri_template=f"{results.RESOURCE}/thumbnail",
+                name="picture-thumbnail",
+                title="A picture that this server has made, small",
+                description="A JPEG of at most 512 px and 80 KB",
+            ),
         ]
 
     async def read_resource(
@@ -162,12 +176,14 @@ class SeedreamServer(MCPServer[Any]):
             recent = await service.ledger.recent(self._caller, LONGEST_LIST)
             text = results.recent(recent, service.album.expired)
             return [ReadResourceContents(content=text, mime_type="application/json")]
+        if str(uri) == VIEW:
+            return [await self._view.read(self._caller)]
         match = _RESOURCE.fullmatch(str(uri))
         if match is None:
             return await super().read_resource(uri, context)
         try:
             data, mime_type = await service.album.read(
-                self._caller, match["id"], int(match["n"]), full=bool(match["full"])
+                self._caller, match["id"], int(match["n"]), cast("Form", match["form"] or "fit")
             )
         except LookupError as error:
             raise ResourceNotFoundError(str(error.args[0])) from None
@@ -219,4 +235,6 @@ def _failure(name: str, cause: BaseException | None) -> SeedreamError:
     return Internal()
 
 
-_RESOURCE = re.compile(r"seedream://generations/(?P<id>[0-9a-f]{1,64})/(?P<n>[0-9]{1,3})(?P<full>/full)?")
+_RESOURCE = re.compile(
+    rf"seedream://generations/(?P<id>{GENERATION_ID})/(?P<n>[0-9]{{1,3}})(/(?P<form>full|thumbnail))?"
+)

@@ -17,6 +17,7 @@ import anyio
 import httpx
 import pytest
 from mcp import Client
+from mcp.client.extension import advertise
 from PIL import Image
 
 from mcp_server.emulator import Emulator
@@ -73,13 +74,26 @@ async def emulator() -> AsyncIterator[Emulator]:
         tasks.cancel_scope.cancel()
 
 
+APPS = advertise("io.modelcontextprotocol/ui", {"mimeTypes": ["text/html;profile=mcp-app"]})
+"""What the client of a host that draws MCP Apps declares."""
+
+
 @asynccontextmanager
 async def connect(
     *, transport: httpx.AsyncBaseTransport | None = None, mode: str = "legacy", **variables: str
 ) -> AsyncIterator[Client]:
     """A client of a server in memory, with `variables` as its environment."""
+    async with host({"mode": mode}, transport=transport, **variables) as client:
+        yield client
+
+
+@asynccontextmanager
+async def host(
+    options: dict[str, Any], *, transport: httpx.AsyncBaseTransport | None = None, **variables: str
+) -> AsyncIterator[Client]:
+    """The same, with `options` of `Client`: what a certain host declares."""
     async with Generations(make_settings(**variables), transport=transport, sleep=no_sleep) as generations:
-        async with Client(SeedreamServer(generations), mode=mode) as client:
+        async with Client(SeedreamServer(generations), **options) as client:
             yield client
 
 

@@ -394,7 +394,7 @@ async def test_a_large_picture_is_made_smaller_unless_asked_for_in_full() -> Non
 async def test_a_link_that_does_not_answer_in_time_is_told() -> None:
     with pytest.raises(LookupError, match="in time"):
         await read_picture(
-            made(cdn("slow")), 1, full=False, loopback_ok=False, transport=Host([]), seconds=0.2
+            made(cdn("slow")), 1, form="fit", loopback_ok=False, transport=Host([]), seconds=0.2
         )
 
 

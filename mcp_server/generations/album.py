@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import httpx
@@ -11,6 +12,9 @@ import httpx
 from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.generation import Generation, Made, Picture
 from mcp_server.generations.ledger import day_of
+
+if TYPE_CHECKING:
+    from mcp_server.pictures.read import Form
 
 
 class Album:
@@ -78,8 +82,8 @@ class Album:
         picture = (generation.pictures or {}).get(number)
         return picture.saved_path if picture and self.expired(generation, number) else None
 
-    async def read(self, caller: str, generation_id: str, number: int, *, full: bool) -> tuple[bytes, str]:
-        """The bytes and type of a picture of the caller's: its saved file, else its live link.
+    async def read(self, caller: str, generation_id: str, number: int, form: "Form") -> tuple[bytes, str]:
+        """The bytes and type of a picture of the caller's, from its saved file, else from its live link.
 
         Raises:
             LookupError: there is no such picture, or it can't be had any more; says why.
@@ -90,7 +94,7 @@ class Album:
         from mcp_server.pictures.read import read_picture
 
         return await read_picture(
-            generation, number, full=full, loopback_ok=self._loopback_ok, transport=self._transport
+            generation, number, form=form, loopback_ok=self._loopback_ok, transport=self._transport
         )
 
     async def _with_pictures(self, generation: Generation, pictures: Mapping[int, Picture]) -> Generation:
