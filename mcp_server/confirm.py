@@ -11,6 +11,7 @@ from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, Inpu
 from mcp_types.version import is_version_at_least
 
 from mcp_server.errors import BudgetExceeded, quote
+from mcp_server.quirks import breaks_on
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,10 @@ class Confirmation:
                 logger.warning("asking the person failed: %s", type(error).__name__)
                 return "the host did not give a usable answer"
             return _meaning(answer)
-        return f"gave no answer within {self._seconds:.0f} s"
+        client = context.session.client_params
+        unseen = "questions" in breaks_on(client and client.client_info)
+        why = " (versions of this host take a question and never show it)" if unseen else ""
+        return f"gave no answer within {self._seconds:.0f} s{why}"
 
 
 def _meaning(answer: ElicitResult) -> str:

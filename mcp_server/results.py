@@ -26,17 +26,7 @@ RESOURCE = "seedream://generations/{id}/{n}"
 LONGEST_LIST = 40_000
 """Characters of the text of `list_images`, some 10,000 tokens; older generations are left out."""
 
-_HOSTS_WITHOUT_LINKS = ("codex", "kiro")
-"""Hosts, by the start of their client name, in which a resource_link fails the whole call."""
-
 _EMULATED = "EMULATED: drawn by the emulator in this server, not by Seedream; nothing was billed."
-
-
-def links_wanted(setting: str, client_name: str | None) -> bool:
-    """Whether this host gets `resource_link`s, by `SEEDREAM_RESOURCE_LINKS` and the client's name."""
-    if setting == "auto":
-        return not (client_name or "").lower().startswith(_HOSTS_WITHOUT_LINKS)
-    return setting == "always"
 
 
 def success(made: Made, warnings: Sequence[str], *, links: bool) -> CallToolResult:

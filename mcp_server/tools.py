@@ -4,15 +4,16 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import anyio
+from mcp.server.apps import client_supports_apps
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.types import CallToolResult, InputRequiredResult
 
-from mcp_server import results, schemas, telemetry
+from mcp_server import quirks, results, schemas, telemetry
 from mcp_server.callers import current_caller, key_of_caller
 from mcp_server.confirm import AskFirst, Confirmation
 from mcp_server.errors import InvalidArgument, SeedreamError, UpstreamUnavailable
@@ -139,7 +140,12 @@ class Tools:
             *arguments.shortfall(len(generation.urls), generation.unusable),
             *made.warnings,
         ]
-        links = results.links_wanted(settings.resource_links, _client_name(context))
+        client = context.session.client_params
+        links = quirks.links_wanted(
+            settings.resource_links,
+            client and client.client_info,
+            draws_views=client_supports_apps(context),
+        )
         return results.success(made, warnings, links=links)
 
     async def _confirm(self, context: Context[Any, Any], prompt: str, phase: Phase, most: int) -> None:
@@ -167,8 +173,3 @@ async def _while_heard(
     telemetry.ended("cancelled")
     # Nobody reads this.
     return results.failure(UpstreamUnavailable("The client has left", "call again to get the pictures"))
-
-
-def _client_name(context: Context[Any, Any]) -> str | None:
-    params = context.session.client_params
-    return cast("str | None", params.client_info.name) if params else None

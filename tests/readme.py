@@ -11,6 +11,7 @@ from mcp_server import emulator
 from mcp_server.emulator.faults import Fault
 from mcp_server.limits import SEEDREAM_4_0
 from mcp_server.network_settings import NetworkSettings
+from mcp_server.quirks import QUIRKS, Breaks
 from mcp_server.schemas import input_schema, list_input_schema
 from mcp_server.settings import Settings
 
@@ -31,9 +32,10 @@ def tools() -> str:
         if name == "max_images":
             meaning = meaning.replace("1 to 14", "1 to 15 (`edit_image`: 1 to 14)")
         lines.append(f"| {shown} | {kind} | {default} | {_cell(meaning)} |")
-    limit = list_input_schema()["properties"]["limit"]
+    properties = list_input_schema()["properties"]
+    limit = properties["limit"]
     lines += ["", f"`list_images` lists what was made lately, for free. `limit`: {limit['description']}"]
-    lines[-1] += f" Default {limit['default']}."
+    lines[-1] += f" Default {limit['default']}. `before`: {properties['before']['description']}"
     return "\n".join(lines)
 
 
@@ -53,6 +55,20 @@ def _settings(names: Iterable[str]) -> str:
         default = None if field.default is PydanticUndefined else field.default
         lines.append(f"| `{field.alias}` | {_code(default)} | {_cell(field.description or '')} |")
     return "\n".join(lines)
+
+
+def hosts() -> str:
+    """A row for each quirk of a host."""
+    lines = ["| host | what it gets | evidence |", "|---|---|---|"]
+    lines += [f"| {one.host} | {_INSTEAD[one.breaks]} | {_cell(one.evidence)} |" for one in QUIRKS]
+    return "\n".join(lines)
+
+
+_INSTEAD: Mapping[Breaks, str] = {
+    "links": "no `resource_link`",
+    "links beside a view": "no `resource_link`",
+    "questions": "told so where a question has no answer",
+}
 
 
 def faults() -> str:
@@ -75,6 +91,7 @@ def written(text: str) -> str:
         "tools": tools,
         "settings": settings,
         "network": network,
+        "hosts": hosts,
         "faults": faults,
         "not emulated": not_emulated,
     }

@@ -10,9 +10,8 @@ import httpx
 import jsonschema
 import pytest
 from mcp import Client
-from mcp.types import Implementation, ResourceLink, TextContent
+from mcp.types import ResourceLink, TextContent
 
-from mcp_server import results
 from mcp_server.environment import read_settings
 from mcp_server.generations import Generations
 from mcp_server.generations.generation import link_expiry
@@ -174,33 +173,6 @@ async def test_a_ten_thousand_word_prompt_is_sent_with_a_warning_and_the_result_
     assert json.loads(requests[0].content)["prompt"] == prompt
     assert "10,000 words" in text_of(result)
     assert len(result.model_dump_json()) < 75_000  # some 25,000 tokens
-
-
-@pytest.mark.parametrize(
-    ("setting", "host", "wanted"),
-    [
-        ("auto", "claude-ai", True),
-        ("auto", None, True),
-        ("auto", "codex-mcp-client", False),
-        ("auto", "Kiro", False),
-        ("always", "codex-mcp-client", True),
-        ("never", "claude-ai", False),
-    ],
-)
-async def test_resource_links_go_to_hosts_that_take_them(
-    setting: str, host: str | None, wanted: bool
-) -> None:
-    assert results.links_wanted(setting, host) is wanted
-
-
-async def test_the_clients_name_decides_about_resource_links(era: str) -> None:
-    transport, _ = answering(pictures())
-    async with Generations(make_settings(), transport=transport) as service:
-        info = Implementation(name="codex-mcp-client", version="1")
-        async with Client(SeedreamServer(service), mode=era, client_info=info) as client:
-            result = await client.call_tool("generate_image", {"prompt": "x"})
-    assert [block.type for block in result.content] == ["text"]
-    assert result.structured_content["images"][0]["url"] in text_of(result)
 
 
 @pytest.mark.parametrize(
