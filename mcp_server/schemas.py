@@ -12,38 +12,51 @@ from mcp_server.limits import ADVISED_PROMPT_WORDS, Limits
 from mcp_server.request import DEFAULT_BATCH, LONGEST_LIST
 from mcp_server.sizes import describe
 
-READING = ToolAnnotations(
-    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-)
-MAKING = ToolAnnotations(
-    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
-)
+READING = ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False)
+MAKING = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=True)
+"""Not idempotent either, which is what leaving it out says."""
 
-_COST = "Paid per image; 7 to 60 s for one, minutes for a batch."
+_COST = "Paid per image; one takes 7 to 60 s, a batch minutes. Links last about 24 hours."
 
-INSTRUCTIONS = (
-    "Makes pictures with Seedream. Every image made is paid for, so call once and wait; a batch may take "
-    "minutes. generate_image draws from words alone, edit_image from reference images. The result's links "
-    "expire: show them to the person in full, and pass them to edit_image to change a picture."
-)
+_USES = {"16:9": "banner, wallpaper", "9:16": "phone, story", "1:1": "icon, product"}
+"""What pictures of a ratio are for."""
+
+
+def instructions(limits: Limits) -> str:
+    """What an agent is to know before it calls anything, in fewer than 150 words."""
+    sizes = [
+        f"{limits.recommended_sizes[ratio]} {use}"
+        for ratio, use in _USES.items()
+        if ratio in limits.recommended_sizes
+    ]
+    return (
+        "Pictures by Seedream. generate_image draws from words; edit_image changes, restyles or combines "
+        "pictures, or takes them as references; list_images finds earlier ones, free.\n"
+        "- Every image made is paid for: call once and wait, minutes for a batch. If the wait was cut off, "
+        "the identical call gets what was made.\n"
+        '- Several images: state their NUMBER in the prompt ("4 photos of ..."), and set '
+        "sequential_image_generation to auto and max_images to that number.\n"
+        f"- Pick size by use: {'; '.join([*sizes, f'{limits.presets[-1]} print'])}.\n"
+        "- To change or continue a picture, pass its link from the result in images of edit_image.\n"
+        "- Before you say what a picture shows, look: preview true returns thumbnails.\n"
+        "- Give the person every link in full; links expire in about 24 hours."
+    )
 
 
 def generate_description(limits: Limits) -> str:
     """When to use `generate_image`, and when not."""
     return (
-        f"Make pictures from a text prompt with {limits.model}. {_COST} Use when the person wants a new "
-        "picture. Not to change a picture or use it as a model: that is edit_image. "
-        "Its links expire in about 24 hours."
+        f"Make pictures from words with {limits.model}. Use when the person wants a new picture, or a set "
+        f"of them. Not to change a picture or take it as a reference: use edit_image. {_COST}"
     )
 
 
 def edit_description(limits: Limits) -> str:
     """When to use `edit_image`, and when not."""
     return (
-        f"Make pictures from a text prompt and 1 to {limits.max_references} reference images with "
-        f"{limits.model}: change, restyle, combine. {_COST} Use to change a picture, also one of an earlier "
-        "result. Not for a picture from words alone: that is generate_image. "
-        "Its links expire in about 24 hours."
+        f"Make pictures from words and 1 to {limits.max_references} reference images with {limits.model}. "
+        "Use when a picture, also one of an earlier result, is to be changed, restyled, combined or a "
+        f"reference. Not for a picture from words alone: use generate_image. {_COST}"
     )
 
 
@@ -55,9 +68,8 @@ def input_schema(limits: Limits, *, watermark: bool, edit: bool) -> dict[str, An
         "prompt": {
             "type": "string",
             "minLength": 1,
-            "description": "What the picture shows, or what to change. Not blank. Best at most "
-            f"{ADVISED_PROMPT_WORDS} English words. For several images, name their number here and set "
-            "sequential_image_generation to auto.",
+            "description": "What to show or change. Not blank, best at most "
+            f"{ADVISED_PROMPT_WORDS} English words. For several images, state their number here.",
         }
     }
     if edit:
@@ -66,9 +78,9 @@ def input_schema(limits: Limits, *, watermark: bool, edit: bool) -> dict[str, An
             "items": {"type": "string"},
             "minItems": 1,
             "maxItems": limits.max_references,
-            "description": f"1 to {limits.max_references} reference images, each a public http(s) URL, a "
-            "local file (path or file://) or data:image/<jpeg|png>;base64,<data>. Each: jpeg or png (other "
-            "formats are converted), ratio 1:3 to 3:1, sides over 14 px, at most 10 MB and "
+            "description": f"1 to {limits.max_references} reference images: public http(s) URL, "
+            "local file (path or file://) or data:image/<jpeg|png>;base64,<data>. Each: jpeg or png (others "
+            "are converted), ratio 1:3 to 3:1, sides over 14 px, at most 10 MB and "
             f"{limits.reference_max_pixels:,} pixels.",
         }
     properties |= {
@@ -76,33 +88,32 @@ def input_schema(limits: Limits, *, watermark: bool, edit: bool) -> dict[str, An
             "type": "string",
             "pattern": size_pattern(limits),
             "default": limits.default_size,
-            "description": f"{describe(limits)}. Recommended: {recommended}. With "
-            f"{', '.join(limits.presets)} the model picks the ratio from the prompt.",
+            "description": f"{describe(limits)}. Recommended: {recommended}. "
+            "Without WIDTHxHEIGHT the prompt decides the ratio.",
         },
         "sequential_image_generation": {
             "type": "string",
             "enum": ["disabled", "auto"],
             "default": "disabled",
-            "description": "disabled: one image. auto: the model decides how many by the prompt, up to "
-            "max_images.",
+            "description": "disabled: one image. auto: as many as the prompt says, up to max_images.",
         },
         "max_images": {
             "type": "integer",
             "minimum": 1,
             "maximum": most,
             "description": f"Most images to make and pay, 1 to {most}; over 1 only with auto "
-            f"({DEFAULT_BATCH} if left out there)."
+            f"(default there {DEFAULT_BATCH})."
             + (f" References + max_images: at most {limits.max_images}." if edit else ""),
         },
         "watermark": {
             "type": "boolean",
             "default": watermark,
-            "description": 'Puts "AI generated" in the bottom right corner.',
+            "description": 'Put "AI generated" bottom right.',
         },
         "preview": {
             "type": "boolean",
             "default": False,
-            "description": "Also return small thumbnails, to look at.",
+            "description": "Also return thumbnails to look at.",
         },
     }
     return {
@@ -120,19 +131,18 @@ def size_pattern(limits: Limits) -> str:
 
 
 def output_schema() -> dict[str, Any]:
-    """The schema of `structuredContent`, the same for both tools."""
+    """The schema of `structuredContent`, the same for both tools. Types alone, for the bytes."""
     string, integer, boolean = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
     image = {
         "index": integer,
-        "url": {**string, "description": "Signed: use it byte for byte"},
+        "url": string,
         "mime_type": string,
-        "expires_at": {**string, "description": "About, ISO 8601"},
+        "expires_at": string,
         "resource": string,
         "saved_path": string,
         "width": integer,
         "height": integer,
     }
-    optional = {"saved_path", "width", "height"}
     properties: dict[str, Any] = {
         "generation_id": string,
         "status": string,
@@ -141,10 +151,10 @@ def output_schema() -> dict[str, Any]:
             "items": {
                 "type": "object",
                 "properties": image,
-                "required": [name for name in image if name not in optional],
+                "required": ["index", "url"],
             },
         },
-        "requested": {"type": "object", "description": "What was sent, without image data"},
+        "requested": {"type": "object"},
         "warnings": {"type": "array", "items": string},
         "recovered": boolean,
         "emulated": boolean,
@@ -158,7 +168,7 @@ def output_schema() -> dict[str, Any]:
 
 LIST_DESCRIPTION = (
     "List the images made lately, newest first: links, whether they have expired, saved files. Free. "
-    "Use to find an earlier picture again; not to make one."
+    "Use when an earlier picture is needed again. Not to make one."
 )
 
 

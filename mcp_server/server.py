@@ -1,4 +1,4 @@
-"""The MCP server: tools, resources, completions, and the one place where a fault becomes a tool error."""
+"""The MCP server: tools, resources, prompts, and the one place where a fault becomes a tool error."""
 
 import logging
 import re
@@ -13,12 +13,16 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
 from mcp.server.request_state import RequestStateSecurity
+from mcp.shared.exceptions import MCPError
 from mcp.types import (
+    INVALID_PARAMS,
     CallToolResult,
     Completion,
     CompletionArgument,
     CompletionContext,
+    GetPromptResult,
     InputRequiredResult,
+    Prompt,
     PromptReference,
     Resource,
     ResourceTemplate,
@@ -26,8 +30,9 @@ from mcp.types import (
 )
 from pydantic import AnyUrl, ValidationError
 
-from mcp_server import __version__, results, schemas, telemetry
+from mcp_server import __version__, icons, prompts, results, schemas, telemetry
 from mcp_server.callers import current_caller
+from mcp_server.completions import complete
 from mcp_server.errors import Internal, InvalidArgument, RateLimited, SeedreamError, describe
 from mcp_server.explain import explain
 from mcp_server.generations import Generations
@@ -65,7 +70,8 @@ class SeedreamServer(MCPServer[Any]):
             NAME,
             title="Seedream images",
             version=__version__,
-            instructions=schemas.INSTRUCTIONS,
+            instructions=schemas.instructions(generations.settings.limits),
+            icons=icons.SERVER,
             log_level="WARNING",
             tools=(tools or Tools(generations)).all(),
             extensions=[Apps()],
@@ -189,28 +195,29 @@ class SeedreamServer(MCPServer[Any]):
             raise ResourceNotFoundError(str(error.args[0])) from None
         return [ReadResourceContents(content=data, mime_type=mime_type)]
 
+    async def list_prompts(self) -> list[Prompt]:
+        """The slash commands."""
+        return prompts.listed(self._generations.settings.limits)
+
+    async def get_prompt(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        context: Context[Any, Any] | None = None,  # noqa: ARG002 - the SDK passes it
+    ) -> GetPromptResult:
+        """The text of a prompt; the SDK's own way would drop unknown arguments, and log a fault."""
+        try:
+            return prompts.render(name, arguments or {}, self._generations.settings.limits)
+        except InvalidArgument as error:
+            raise MCPError(INVALID_PARAMS, error.problem) from None
+
     async def _complete(
         self,
         ref: PromptReference | ResourceTemplateReference,
         argument: CompletionArgument,
         context: CompletionContext | None,
-    ) -> Completion | None:
-        """The ids of recent generations that have pictures, and the numbers of one's pictures."""
-        if not isinstance(ref, ResourceTemplateReference) or not ref.uri.startswith(results.RECENT):
-            return None
-        service = self._generations
-        recent = await service.ledger.recent(self._caller, LONGEST_LIST)
-        if argument.name == "id":
-            values = [generation.id for generation in recent if generation.urls]
-        else:
-            chosen = (context.arguments or {}).get("id") if context else None
-            values = [
-                str(number)
-                for generation in recent
-                if generation.id == chosen
-                for number in range(1, len(generation.urls) + 1)
-            ]
-        return Completion(values=[value for value in values if value.startswith(argument.value)][:100])
+    ) -> Completion:
+        return await complete(self._generations, self._caller, ref, argument, context)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None

@@ -93,8 +93,7 @@ def describe(limits: Limits) -> str:
     """The legal sizes in words, for descriptions and errors."""
     return (
         f"{', '.join(limits.presets)}, or WIDTHxHEIGHT with {limits.min_pixels:,} to "
-        f"{limits.max_pixels:,} pixels in all and a ratio from 1:{limits.max_ratio} "
-        f"to {limits.max_ratio}:1"
+        f"{limits.max_pixels:,} pixels in all, ratio 1:{limits.max_ratio} to {limits.max_ratio}:1"
     )
 
 

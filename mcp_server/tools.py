@@ -13,7 +13,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.types import CallToolResult, InputRequiredResult
 
-from mcp_server import quirks, results, schemas, telemetry
+from mcp_server import icons, quirks, results, schemas, telemetry
 from mcp_server.callers import current_caller, key_of_caller
 from mcp_server.confirm import AskFirst, Confirmation
 from mcp_server.errors import InvalidArgument, SeedreamError, UpstreamUnavailable
@@ -70,6 +70,7 @@ class Tools:
             is_async=True,
             context_kwarg="context",
             annotations=schemas.MAKING,
+            icons=icons.EDIT if edit else icons.GENERATE,
         )
 
     def _lister(self) -> Tool:
@@ -83,6 +84,7 @@ class Tools:
             is_async=True,
             context_kwarg=None,
             annotations=schemas.READING,
+            icons=icons.LIST,
         )
 
     async def _list(self, *, arguments: ListArguments) -> CallToolResult:
