@@ -13,6 +13,7 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import PromptReference
 
 from mcp_server.emulator import Emulator
 from tests.conftest import INITIALIZE, KEY, child_environment, fault, running, text_of
@@ -66,6 +67,13 @@ async def test_a_token_lets_its_caller_in_and_nobody_sees_anothers(
         assert (await ann.read_resource(uri)).contents
         with pytest.raises(Exception, match="icture"):
             await bob.read_resource(uri)
+        restyle = PromptReference(type="ref/prompt", name="restyle")
+        offered = [
+            (await one.complete(restyle, {"name": "image", "value": ""})).completion.values
+            for one in (ann, bob)
+        ]
+        assert made["images"][0]["url"] in offered[0]
+        assert made["images"][0]["url"] not in offered[1]
         mine, theirs = await ann.call_tool("list_images", {}), await bob.call_tool("list_images", {})
         assert mine.structured_content is not None
         assert theirs.structured_content is not None

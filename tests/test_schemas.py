@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from mcp_server.limits import SEEDREAM_4_0 as LIMITS
 from mcp_server.request import EditArguments, GenerateArguments
-from mcp_server.schemas import input_schema
+from mcp_server.schemas import input_schema, instructions
 from tests.conftest import connect
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -59,10 +60,46 @@ async def test_the_tools_have_honest_annotations() -> None:
 
 
 async def test_all_tools_together_stay_within_the_byte_budget() -> None:
-    async with connect() as client:
-        result = await client.list_tools()
-    size = len(json.dumps(result.model_dump(by_alias=True, exclude_none=True, mode="json")).encode())
-    assert size <= BUDGET, f"tools/list takes {size} bytes"
+    tools = [tool.model_dump(by_alias=True, exclude_none=True, mode="json") for tool in await listed()]
+    sent = json.dumps({"tools": tools}, ensure_ascii=False, separators=(",", ":")).encode()  # as the SDK does
+    assert len(sent) <= BUDGET, f"tools/list takes {len(sent)} bytes"
+
+
+async def test_each_tool_says_when_to_use_it_and_when_not() -> None:
+    for tool in await listed():
+        assert re.search(r"\. Use when .*\. Not ", tool.description or ""), tool.name
+    generate, edit, _ = (str(tool.description) for tool in await listed())
+    for making in (generate, edit):
+        for said in ("seedream-4.0", "Paid per image", "about 24 hours"):
+            assert said in making
+    assert "use edit_image" in generate
+    assert "use generate_image" in edit
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_the_instructions_teach_how_to_use_the_tools_in_few_words(mode: str) -> None:
+    async with connect(mode=mode) as client:
+        text = client.instructions or ""
+    for said in (
+        *("generate_image draws from words", "edit_image changes", "list_images finds earlier ones"),
+        *("paid for: call once and wait", "the identical call gets what was made"),
+        *(
+            "state their NUMBER in the prompt",
+            "sequential_image_generation to auto",
+            "max_images to that number",
+        ),
+        *("2560x1440 banner", "1440x2560 phone", "2048x2048 icon", "4K print"),
+        *("pass its link from the result in images of edit_image", "Before you say", "preview true"),
+        *("link in full", "expire in about 24 hours"),
+    ):
+        assert said in text
+    assert len(text.split()) < 150
+
+
+def test_the_instructions_name_the_sizes_of_the_model() -> None:
+    sizes = {"16:9": "3200x1800", "5:4": "2000x1600"}
+    text = instructions(replace(LIMITS, presets=("2K", "3K"), recommended_sizes=sizes))
+    assert "Pick size by use: 3200x1800 banner, wallpaper; 3K print." in text
 
 
 def nodes(schema: Any) -> list[dict[str, Any]]:

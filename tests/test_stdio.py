@@ -11,7 +11,8 @@ from typing import Any
 
 import anyio
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.types import INVALID_PARAMS, PromptReference, TextContent
 
 from mcp_server.emulator import Emulator
 from tests.conftest import INITIALIZE, KEY, child_environment, data_uri, image_bytes, text_of
@@ -53,6 +54,27 @@ async def test_both_tools_work_in_both_eras(era: str, emulator: Emulator) -> Non
     assert names == ["generate_image", "edit_image", "list_images"]
     assert not edited.is_error
     assert edited.structured_content["requested"]["images"] == [link]
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_host_gets_instructions_icons_and_prompts(mode: str, emulator: Emulator) -> None:
+    restyle = PromptReference(type="ref/prompt", name="restyle")
+    async with Client(stdio(NOVITA_BASE_URL=emulator.url), mode=mode) as client:
+        assert "generate_image draws from words" in str(client.instructions)
+        assert client.server_info is not None
+        assert client.server_info.icons
+        assert all(tool.icons for tool in (await client.list_tools()).tools)
+        assert "restyle" in [prompt.name for prompt in (await client.list_prompts()).prompts]
+        made = await client.call_tool("generate_image", {"prompt": "a fox"})
+        link = made.structured_content["images"][0]["url"]
+        offered = await client.complete(restyle, {"name": "image", "value": "http"})
+        got = await client.get_prompt("restyle", {"image": link, "style": "woodcut"})
+        with pytest.raises(MCPError, match="style: is required") as raised:
+            await client.get_prompt("restyle", {"image": link})
+    assert link in offered.completion.values
+    assert isinstance(got.messages[0].content, TextContent)
+    assert f'- images: ["{link}"]' in got.messages[0].content.text
+    assert raised.value.code == INVALID_PARAMS
 
 
 async def test_bad_calls_are_answered_and_the_process_lives_on(emulator: Emulator) -> None:
