@@ -37,7 +37,7 @@ def _product_shots(values: Values, limits: Limits) -> str:
     advice = f"Say how {subject} looks (shape, colours, material, label), "
     if number > 1:
         advice += (
-            "the same in every image. Name for each another angle, distance or detail. One setting and light."
+            "the same in every image. Name for each another angle, distance or detail; the setting stays."
         )
         look_for = "which shots there are, and whether the product is the same in all"
     else:
@@ -53,10 +53,8 @@ def _character_series(values: Values, limits: Limits) -> str:
     scenes = len([scene for scene in re.split(r"[;\n]", values["scenes"]) if scene.strip()])
     by_scenes = min(scenes if scenes > 1 else DEFAULT_BATCH, most_images(values, limits))
     number = int(values.get("number", by_scenes))
-    advice = (
-        f"Describe the character{' of the reference image' if 'image' in values else ''} once, in details "
-    )
-    advice += "(face, hair, build, clothes, colours)"
+    subject = "the character in the reference image" if "image" in values else "the character"
+    advice = f"Describe {subject} once, in details (face, hair, build, clothes, colours)"
     if number > 1:
         which = f", the first {number} of them" if scenes > number else ""
         which = ", then others that fit" if scenes < number else which
