@@ -12,9 +12,12 @@ from mcp_server.limits import ADVISED_PROMPT_WORDS, Limits
 from mcp_server.request import DEFAULT_BATCH, LONGEST_LIST
 from mcp_server.sizes import describe
 
-READING = ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=False)
-MAKING = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=True)
-"""Not idempotent either, which is what leaving it out says."""
+READING = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+MAKING = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+)
 
 _COST = "Paid per image; one takes 7 to 60 s, a batch minutes. Links last about 24 hours."
 

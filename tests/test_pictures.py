@@ -360,6 +360,7 @@ async def test_a_resource_reads_the_live_link_or_the_saved_file_with_its_type(tm
         assert [template.uri_template for template in templates] == [
             "seedream://generations/{id}/{n}",
             "seedream://generations/{id}/{n}/full",
+            "seedream://generations/{id}/{n}/thumbnail",
         ]
         assert await read(client, uri) == (small, "image/png")
         host.replies["a"] = httpx.Response(403)
