@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mcp_server.errors import InvalidArgument
-from mcp_server.request import MOST_PROBLEMS, ToolArguments, shown_name
+from mcp_server.request import MOST_PROBLEMS, GenerateArguments, ToolArguments, shown_name
+from mcp_server.sizes import nearest_size
 
 
 def explain(error: ValidationError, model: type[ToolArguments]) -> InvalidArgument:
@@ -31,7 +32,7 @@ def _explain_one(details: ErrorDetails, model: type[ToolArguments]) -> str:
     if kind == "extra_forbidden":
         known = list(model.model_fields)
         close = difflib.get_close_matches(name, known, n=1)
-        meant = _HINTS.get(name) or (f"Did you mean {close[0]}?" if close else "")
+        meant = _hint(name, model) or (f"Did you mean {close[0]}?" if close else "")
         return f"{shown_name(name)}: no such argument. {meant or 'Legal: ' + ', '.join(known)}"
     if kind == "missing":
         return f"{name}: is required"
@@ -46,7 +47,6 @@ _HINTS = {
     "images": "generate_image takes no references; call edit_image",
     "image": "Reference images go into images of edit_image, an array",
     "n": 'For several images set sequential_image_generation to "auto" and max_images',
-    **dict.fromkeys(("aspect_ratio", "width", "height"), "Use size, such as 2560x1440 for 16:9"),
     "negative_prompt": "Say in prompt what to leave out",
     "seed": "This model takes none",
 }
@@ -56,6 +56,12 @@ _WANTED = {
     "bool_type": "true or false, without quotes",
     "list_type": 'an array of strings, such as ["https://…"]',
 }
+
+
+def _hint(name: str, model: type[ToolArguments]) -> str | None:
+    if name in ("aspect_ratio", "width", "height") and issubclass(model, GenerateArguments):
+        return f"Use size, such as {nearest_size(2560, 1440, model.limits)} for 16:9"
+    return _HINTS.get(name)
 
 
 def _in_double_quotes(text: str) -> str:

@@ -78,7 +78,7 @@ class ListArguments(ToolArguments):
 
 
 class GenerateArguments(ToolArguments):
-    """The arguments of `generate_image`."""
+    """The arguments of `generate_image`, as the default model takes them; see `arguments_for`."""
 
     limits: ClassVar[Limits] = SEEDREAM_4_0
     reserved: ClassVar[int] = 0
@@ -136,11 +136,12 @@ class GenerateArguments(ToolArguments):
         """
         body: dict[str, Any] = {"prompt": self.prompt}
         if references:
-            body["images"] = list(references)
+            body[self.limits.references_field] = list(references)
         body["size"] = self.size
         body["sequential_image_generation"] = self.sequential_image_generation
         if self.sequential_image_generation == "auto":
-            body["max_images"] = self.max_images or DEFAULT_BATCH
+            cap = {"max_images": self.max_images or DEFAULT_BATCH}
+            body |= {options: cap} if (options := self.limits.batch_options) else cap
         body["watermark"] = watermark if self.watermark is None else self.watermark
         return body
 
@@ -199,6 +200,20 @@ class EditArguments(GenerateArguments):
         return tuple(self.images)
 
 
+def arguments_for(given: Limits) -> Mapping[str, type[ToolArguments]]:
+    """The arguments of each tool by its name, as one model takes them."""
+
+    class Generate(GenerateArguments):
+        limits: ClassVar[Limits] = given
+        size: str = given.default_size
+
+    class Edit(EditArguments):
+        limits: ClassVar[Limits] = given
+        size: str = given.default_size
+
+    return {"generate_image": Generate, "edit_image": Edit, "list_images": ListArguments}
+
+
 def _check_text(text: str) -> None:
     """JSON can hold halves of characters, which nothing else can."""
     try:
@@ -209,16 +224,17 @@ def _check_text(text: str) -> None:
 
 def billable_images(body: Mapping[str, Any]) -> int:
     """The most images that a request with this body may make, and so bill."""
-    return int(body.get("max_images", 1))
+    options = (value for value in body.values() if isinstance(value, Mapping))
+    return next((int(part["max_images"]) for part in (body, *options) if "max_images" in part), 1)
 
 
 def without_image_data(body: Mapping[str, Any]) -> dict[str, Any]:
     """The body as a result may repeat it: pictures become their type and size, long text is cut."""
-    shown = dict(body)
-    shown["prompt"] = _cut(body["prompt"], SHOWN_PROMPT)
-    if "images" in body:
-        shown["images"] = [_without_data(image) for image in body["images"]]
-    return shown
+    shown = {
+        name: list(map(_without_data, value)) if isinstance(value, list) else value
+        for name, value in body.items()
+    }
+    return {**shown, "prompt": _cut(body["prompt"], SHOWN_PROMPT)}
 
 
 def _without_data(reference: Wire) -> str:

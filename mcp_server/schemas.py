@@ -66,7 +66,7 @@ def edit_description(limits: Limits) -> str:
 def input_schema(limits: Limits, *, watermark: bool, edit: bool) -> dict[str, Any]:
     """The input schema of `edit_image` or `generate_image`; `watermark` is the argument's default."""
     recommended = ", ".join(f"{ratio} {size}" for ratio, size in limits.recommended_sizes.items())
-    most = limits.max_images - edit
+    most, ratio = limits.max_images - edit, limits.reference_max_ratio
     properties: dict[str, Any] = {
         "prompt": {
             "type": "string",
@@ -82,8 +82,9 @@ def input_schema(limits: Limits, *, watermark: bool, edit: bool) -> dict[str, An
             "minItems": 1,
             "maxItems": limits.max_references,
             "description": f"1 to {limits.max_references} reference images: public http(s) URL, "
-            "local file (path or file://) or data:image/<jpeg|png>;base64,<data>. Each: jpeg or png (others "
-            "are converted), ratio 1:3 to 3:1, sides over 14 px, at most 10 MB and "
+            "local file (path or file://) or data:image/<format>;base64,<data>. Each: "
+            f"{limits.formats} (others are converted), ratio 1:{ratio} to {ratio}:1, sides over "
+            f"{limits.reference_min_side - 1} px, at most {limits.reference_megabytes} MB and "
             f"{limits.reference_max_pixels:,} pixels.",
         }
     properties |= {

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -37,8 +37,8 @@ from mcp_server.errors import Internal, InvalidArgument, RateLimited, SeedreamEr
 from mcp_server.explain import explain
 from mcp_server.generations import Generations
 from mcp_server.http.disconnect import TOO_LARGE
-from mcp_server.request import GENERATION_ID, LONGEST_LIST
-from mcp_server.tools import ARGUMENTS, Tools
+from mcp_server.request import GENERATION_ID, LONGEST_LIST, ToolArguments
+from mcp_server.tools import Tools
 from mcp_server.view import URI as VIEW
 from mcp_server.view import View
 
@@ -65,6 +65,7 @@ class SeedreamServer(MCPServer[Any]):
         self._generations = generations
         self._in_flight = self._requests = 0
         self._calls: Counter[str] = Counter()
+        self._tools = tools or Tools(generations)
         self._view = View(generations)
         super().__init__(
             NAME,
@@ -73,7 +74,7 @@ class SeedreamServer(MCPServer[Any]):
             instructions=schemas.instructions(generations.settings.limits),
             icons=icons.SERVER,
             log_level="WARNING",
-            tools=(tools or Tools(generations)).all(),
+            tools=self._tools.all(),
             extensions=[Apps()],
             middleware=[self._count, self._view.offer],
             request_state_security=security,
@@ -223,21 +224,23 @@ class SeedreamServer(MCPServer[Any]):
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Run a tool; any failure is a result that the model can read, never the SDK's own words."""
-        with telemetry.calling(name if name in ARGUMENTS else "other"):
+        with telemetry.calling(name if name in self._tools.arguments else "other"):
             try:
                 return await super().call_tool(name, arguments, context)
             except ToolError as error:
-                failure = _failure(name, error.__cause__)
+                failure = _failure(name, self._tools.arguments, error.__cause__)
                 telemetry.failed(failure.code)
                 return results.failure(failure)
 
 
-def _failure(name: str, cause: BaseException | None) -> SeedreamError:
-    """The error in our words for what the SDK says of the tool `name`."""
+def _failure(
+    name: str, arguments: Mapping[str, type[ToolArguments]], cause: BaseException | None
+) -> SeedreamError:
+    """The error in our words for what the SDK says of the tool `name`, one of those that take `arguments`."""
     if isinstance(cause, ValidationError):
-        return explain(cause, ARGUMENTS[name])
+        return explain(cause, arguments[name])
     if cause is None:
-        return InvalidArgument("There is no such tool", f"call one of {', '.join(ARGUMENTS)}")
+        return InvalidArgument("There is no such tool", f"call one of {', '.join(arguments)}")
     logger.error("%s: %s", name, describe(cause))  # a traceback may hold data
     return Internal()
 

@@ -2,8 +2,9 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -18,6 +19,9 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 class Settings(NetworkSettings):
     """Every setting; the alias is the environment variable, the description what it means."""
+
+    models: ClassVar[Mapping[str, Limits]] = MODELS
+    """The models to choose from; a subclass may have others."""
 
     api_key: SecretStr | None = Field(
         None,
@@ -121,7 +125,7 @@ class Settings(NetworkSettings):
     @property
     def limits(self) -> Limits:
         """The documented limits of the chosen model."""
-        return MODELS[self.model]
+        return self.models[self.model]
 
     @field_validator("*", mode="before")
     @classmethod
@@ -180,8 +184,8 @@ class Settings(NetworkSettings):
     @field_validator("model")
     @classmethod
     def _model_is_known(cls, model: str) -> str:
-        if model not in MODELS:
-            raise ValueError(f"must be one of: {', '.join(MODELS)}")
+        if model not in cls.models:
+            raise ValueError(f"must be one of: {', '.join(cls.models)}")
         return model
 
     @field_validator("log_level", mode="before")

@@ -73,15 +73,20 @@ def nearest_size(width: int, height: int, limits: Limits) -> str:
     """
     if width == 0 or height == 0:
         return limits.default_size
-    ratio = min(max(width / height, 1 / limits.max_ratio), limits.max_ratio)
+    if width < height:
+        return "x".join(reversed(nearest_size(height, width, limits).split("x")))
+    ratio = min(width / height, limits.max_ratio)
     pixels = min(max(width * height, limits.min_pixels), limits.max_pixels)
-    best_width, best_height = math.sqrt(pixels * ratio), math.sqrt(pixels / ratio)
-    around = range(-2, 3)
-    candidates = [
-        (round(best_width) + i, round(best_height) + j)
-        for i, j in product(around, around)
-        if is_legal(round(best_width) + i, round(best_height) + j, limits)
-    ]
+    best_width, best_height = round(math.sqrt(pixels * ratio)), round(math.sqrt(pixels / ratio))
+    candidates = []
+    for short, long in product(
+        range(best_height - 2, best_height + 3), range(best_width - 2, best_width + 3)
+    ):
+        # The corner of ratio and pixels need not lie on integers: what is legal there may be further off.
+        least = -(-limits.min_pixels // short)
+        most = min(limits.max_pixels // short, limits.max_ratio * short)
+        if least <= most:
+            candidates.append((min(max(long, least), most), short))
     chosen = min(
         candidates,
         key=lambda side: (math.log(side[0] / width)) ** 2 + (math.log(side[1] / height)) ** 2,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -22,20 +22,14 @@ from mcp_server.http.disconnect import client_gone
 from mcp_server.progress import BEAT_SECONDS, Phase, heartbeat
 from mcp_server.references import check_references
 from mcp_server.request import (
-    EditArguments,
     GenerateArguments,
     ListArguments,
     ToolArguments,
+    arguments_for,
     billable_images,
 )
 
 logger = logging.getLogger(__name__)
-
-ARGUMENTS: dict[str, type[ToolArguments]] = {
-    "generate_image": GenerateArguments,
-    "edit_image": EditArguments,
-    "list_images": ListArguments,
-}
 
 
 class Tools:
@@ -49,24 +43,25 @@ class Tools:
         confirmation: Confirmation | None = None,
     ) -> None:
         self._generations = generations
+        self.arguments: Mapping[str, type[ToolArguments]] = arguments_for(generations.settings.limits)
         self._beat_seconds = beat_seconds
         self._above = generations.settings.confirm_above
         self._confirmation = confirmation or Confirmation(self._above or 0)
 
     def all(self) -> list[Tool]:
         """Built by hand: the SDK's own way would drop unknown arguments in silence."""
-        return [self._maker(GenerateArguments), self._maker(EditArguments), self._lister()]
+        return [self._maker("generate_image"), self._maker("edit_image"), self._lister()]
 
-    def _maker(self, model: type[GenerateArguments]) -> Tool:
-        settings, edit = self._generations.settings, issubclass(model, EditArguments)
+    def _maker(self, name: str) -> Tool:
+        settings, edit = self._generations.settings, name == "edit_image"
         describe = schemas.edit_description if edit else schemas.generate_description
         return Tool(
             fn=self._call,
-            name="edit_image" if edit else "generate_image",
+            name=name,
             title="Edit images" if edit else "Generate images",
             description=describe(settings.limits),
             parameters=schemas.input_schema(settings.limits, watermark=settings.watermark, edit=edit),
-            fn_metadata=FuncMetadata(arg_model=model, output_schema=schemas.output_schema()),
+            fn_metadata=FuncMetadata(arg_model=self.arguments[name], output_schema=schemas.output_schema()),
             is_async=True,
             context_kwarg="context",
             annotations=schemas.MAKING,
@@ -118,7 +113,14 @@ class Tools:
         settings, caller = service.settings, current_caller(remote=service.remote)
         key = key_of_caller(context.request_context.request, allowed=settings.caller_keys)
         asked = arguments.wire(arguments.references, watermark=settings.watermark)
-        telemetry.asked(settings.model, asked, emulated=settings.emulator, prompts=settings.trace_prompts)
+        telemetry.asked(
+            settings.model,
+            asked,
+            images=billable_images(asked),
+            references=len(arguments.references),
+            emulated=settings.emulator,
+            prompts=settings.trace_prompts,
+        )
         with await check_references(arguments.references, service.rules(caller)) as references:
             await service.check_ready(key)
             body = arguments.wire(references.wire, watermark=settings.watermark)

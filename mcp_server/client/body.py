@@ -26,7 +26,7 @@ class RequestBody(httpx.AsyncByteStream):
         separator = b"{"
         for name, value in fields.items():
             parts.append(separator + _json(name) + b":")
-            parts += _images(value) if name == "images" else [_json(value)]
+            parts += _array(value) if isinstance(value, list) else [_json(value)]
             separator = b","
         parts.append(b"}")
         self._parts = list(_joined(parts))
@@ -50,7 +50,7 @@ def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _images(references: list[Wire]) -> list[bytes | Attachment]:
+def _array(references: list[Wire]) -> list[bytes | Attachment]:
     parts: list[bytes | Attachment] = [b"["]
     for index, reference in enumerate(references):
         parts.append(b"," if index else b"")

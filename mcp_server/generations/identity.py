@@ -17,8 +17,13 @@ async def fingerprint(endpoint: str, body: Mapping[str, Any]) -> str:
     Raises:
         ImageUnusable: a reference file has changed since it was checked.
     """
-    images = [await to_thread.run_sync(_digest, image) for image in body.get("images", ())]
-    text = json.dumps([endpoint, {**body, "images": images}], sort_keys=True)
+    references = {
+        name: [await to_thread.run_sync(_digest, reference) for reference in value]
+        for name, value in body.items()
+        if isinstance(value, list)
+    }
+    # `images` even where there are none: rows on record were written so.
+    text = json.dumps([endpoint, {"images": [], **body, **references}], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -144,7 +144,9 @@ def _xmp(origin: Origin) -> bytes:
     """The origin as an XMP packet, which image viewers show as description, source and date."""
     prompt = origin.prompt[:_LONGEST_TEXT]
     parameters = {
-        name: value for name, value in origin.generation.requested.items() if name not in ("prompt", "images")
+        name: value
+        for name, value in origin.generation.requested.items()
+        if name != "prompt" and not isinstance(value, list)  # nor references, whatever their field
     }
     fields = {
         "dc:source": origin.url,

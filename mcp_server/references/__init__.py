@@ -150,6 +150,7 @@ def _open(entry: str, name: str, rules: Rules) -> "tuple[Source, str | None]":
 
 
 def _checked(source: "Source", label: str | None, name: str, rules: Rules) -> tuple[Attachment, list[str]]:
+    from mcp_server.references.as_is import check_as_is
     from mcp_server.references.fit import fit
     from mcp_server.references.image import hopeless, misfits, read_facts
 
@@ -159,6 +160,9 @@ def _checked(source: "Source", label: str | None, name: str, rules: Rules) -> tu
     hopeless(facts, name, rules.limits)
     warnings = [told] if told else []
     if not (problems := misfits(facts, rules.limits)):
+        if facts.kind not in ("jpeg", "png"):
+            facts, left_out = check_as_is(source, facts, name)
+            warnings += [left_out] if left_out else []
         if label is not None and _differs(label, facts.kind):
             warnings.append(
                 f"{name} was labelled {quote(label)}, and is {facts.kind} by content; sent as {facts.kind}."
@@ -179,7 +183,8 @@ def _check_text(source: "Source", name: str, limits: Limits) -> None:
     """The whole text of a data: URI: its size, and that it is base64 to its end."""
     if source.size > limits.reference_max_bytes:
         raise ImageUnusable(
-            f"{name} is {source.size:,} bytes once decoded; legal are {limits.reference_max_bytes:,} (10 MB)",
+            f"{name} is {source.size:,} bytes once decoded; legal are {limits.reference_max_bytes:,} "
+            f"({limits.reference_megabytes} MB)",
             "pass a smaller or more strongly compressed version, its file, or its public URL",
         )
     try:

@@ -1,4 +1,4 @@
-"""Where a JPEG or PNG ends inside its file. What stands behind the end is no part of the picture.
+"""Where a picture ends inside its file. What stands behind the end is no part of the picture.
 
 Structure only: nothing is decoded, so that a picture that needs no change costs no memory. No library
 gives the end; Pillow stops reading before it.
@@ -14,6 +14,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 # More than any honest file has; each costs time.
 _MOST_PARTS = 50_000
 _MOST_SCANS = 200
+_MOST_BLOCKS = 500_000  # of a GIF: at most 255 bytes in each
 
 _END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
 # Beginnings of files that have no business behind a picture.
@@ -76,6 +77,42 @@ def end_of_png(file: BinaryIO, size: int) -> int | None:
         if head[4:] == b"IEND":
             return position if position <= size else None
     return None
+
+
+def end_of_gif(data: bytes) -> int | None:
+    """The offset behind the trailer, or None where there is none: a truncated file."""
+    try:
+        position, inside = 13 + _colours(data[10]), False
+        for _ in range(_MOST_BLOCKS):
+            first = data[position]
+            if inside:  # a block of data, by its length; an empty one is the last
+                position, inside = position + 1 + first, first > 0
+            elif first == 0x2C:  # a frame
+                position, inside = position + 11 + _colours(data[position + 9]), True
+            elif first == 0x21:  # an extension
+                position, inside = position + 2, True
+            else:
+                return position + 1 if first == 0x3B else None
+    except IndexError:
+        pass
+    return None
+
+
+def _colours(flags: int) -> int:
+    """The length of a GIF's colour table."""
+    return 3 * 2 ** (flags % 8 + 1) if flags & 0x80 else 0
+
+
+def end_of_webp(data: bytes) -> int | None:
+    """The offset behind the RIFF container, or None where the file ends first."""
+    end = 8 + int.from_bytes(data[4:8], "little")
+    return end if end <= len(data) else None
+
+
+def end_of_bmp(data: bytes) -> int:
+    """The offset that the header names as the end; not all writers fill it in."""
+    end = int.from_bytes(data[2:6], "little")
+    return end if 0 < end <= len(data) else len(data)
 
 
 def is_foreign(tail: bytes) -> bool:

@@ -30,9 +30,8 @@ def fit(source: Source, facts: Facts, name: str, limits: Limits) -> tuple[FileSo
     Raises:
         ImageUnusable: too large to be decoded in bounded memory, or damaged.
     """
+    check_density(source, facts, name)
     pixels = facts.width * facts.height
-    if pixels > _LARGE_PIXELS and pixels > _MOST_PIXELS_PER_BYTE * source.size:
-        raise ImageUnusable(f"{name} claims far more pixels than its bytes can hold", "pass another image")
     try:
         with Image.open(
             as_file(source), formats=(*KNOWN, "HEIF") if "HEIF" in Image.OPEN else KNOWN
@@ -62,6 +61,17 @@ def fit(source: Source, facts: Facts, name: str, limits: Limits) -> tuple[FileSo
             f"{name} can't be made fit: the temporary folder failed ({reason})",
             "pass a jpeg or png within the limits",
         ) from None
+
+
+def check_density(source: Source, facts: Facts, name: str) -> None:
+    """Refuse a decompression bomb.
+
+    Raises:
+        ImageUnusable: it claims far more pixels than its bytes can hold.
+    """
+    pixels = facts.width * facts.height
+    if pixels > _LARGE_PIXELS and pixels > _MOST_PIXELS_PER_BYTE * source.size:
+        raise ImageUnusable(f"{name} claims far more pixels than its bytes can hold", "pass another image")
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

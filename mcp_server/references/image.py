@@ -14,7 +14,7 @@ from mcp_server.references.source import Source, as_file
 # Known by content, whatever the label or the suffix says.
 KNOWN = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _REMEDY = "pass a jpeg or png, as a public URL, a file, or data:image/jpeg;base64,<data>"
-_TAIL = 64 * 1024
+TAIL = 64 * 1024
 _LARGEST_FILE = 256 * 1024**2
 
 # Phones make pictures of 200 megapixels. Pillow refuses to open what is over twice this; what may be
@@ -72,12 +72,18 @@ def read_facts(source: Source, name: str) -> tuple[Facts, str | None]:
     kind = {"mpo": "jpeg", "heif": "heic"}.get(kind, kind)  # MPO: a phone's JPEG with a second one behind it
     if kind not in ("jpeg", "png"):
         return Facts(kind, width, height, source.size), None
-    tail = source.read(end, _TAIL)
+    return Facts(kind, width, height, end), check_tail(source.read(end, TAIL), source.size - end, name)
+
+
+def check_tail(tail: bytes, length: int, name: str) -> str | None:
+    """A warning where something stands behind a picture, `length` bytes that begin with `tail`.
+
+    Raises:
+        ImageUnusable: it is a file of another kind.
+    """
     if is_foreign(tail):
         raise ImageUnusable(f"{name} has a file of another kind behind the picture", "save the picture anew")
-    left_out = source.size - end
-    told = f"{name}: {left_out:,} bytes behind the end of the picture were left out." if any(tail) else None
-    return Facts(kind, width, height, end), told
+    return f"{name}: {length:,} bytes behind the end of the picture were left out." if any(tail) else None
 
 
 def hopeless(facts: Facts, name: str, limits: Limits) -> None:
@@ -100,12 +106,13 @@ def misfits(facts: Facts, limits: Limits) -> list[str]:
     """What the API would refuse, but re-encoding can mend; each in a few words."""
     found = []
     if facts.kind not in limits.reference_formats:
-        found.append(f"{facts.kind} is not {' or '.join(limits.reference_formats)}")
+        found.append(f"{facts.kind} is not {limits.formats}")
     pixels, most = facts.width * facts.height, limits.reference_max_pixels
     if pixels > most:
         found.append(f"{facts.width}x{facts.height} is more than {most:,} pixels")
     if facts.length > limits.reference_max_bytes:
-        found.append(f"{facts.length:,} bytes is more than {limits.reference_max_bytes:,} (10 MB)")
+        most, megabytes = limits.reference_max_bytes, limits.reference_megabytes
+        found.append(f"{facts.length:,} bytes is more than {most:,} ({megabytes} MB)")
     return found
 
 

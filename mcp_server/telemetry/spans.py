@@ -127,15 +127,17 @@ def ended(outcome: str) -> None:
     _OUTCOME.get([]).append(outcome)
 
 
-def asked(model: str, body: Mapping[str, Any], *, emulated: bool, prompts: bool) -> None:
+def asked(
+    model: str, body: Mapping[str, Any], *, images: int, references: int, emulated: bool, prompts: bool
+) -> None:
     """What the call of this context asks for; `prompts`: in whose words, too."""
     span = trace.get_current_span()
     span.set_attributes(
         {
             "gen_ai.request.model": model,
             "seedream.size": body["size"],
-            "seedream.images.requested": body.get("max_images", 1),
-            "seedream.references": len(body.get("images", ())),
+            "seedream.images.requested": images,
+            "seedream.references": references,
             "seedream.emulated": emulated,
         }
     )
