@@ -14,6 +14,7 @@ from PIL import Image, ImageChops, ImageFont, ImageStat
 
 from mcp_server.emulator import Emulator, draw
 from mcp_server.emulator.checks import Wanted, number_in, read_size
+from mcp_server.emulator.contract import MODELS, Model
 from mcp_server.emulator.draw import draw_jpeg
 from tests.conftest import data_uri, fault, image_bytes, running
 from tests.test_references import png_header
@@ -60,15 +61,17 @@ async def test_the_default_size_is_the_documented_one(http: httpx.AsyncClient) -
     assert (await picture(http, link)).size == (2048, 2048)
 
 
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.path)
 @pytest.mark.parametrize(
-    ("preset", "prompt", "ratio"), [("1K", "x", 1), ("2K", "in 16:9", 16 / 9), ("4K", "in 3:4", 3 / 4)]
+    ("prompt", "ratio"), [("x", 1), ("in 16:9", 16 / 9), ("in 3:4", 3 / 4), ("1:9", 1 / 3)]
 )
-def test_a_preset_picks_its_ratio_from_the_prompt(preset: str, prompt: str, ratio: float) -> None:
-    width, height = read_size(preset, prompt)
-    assert width / height == pytest.approx(ratio, rel=0.03)
-    side = {"1K": 1024, "2K": 2048, "4K": 4096}[preset]
-    assert width * height == pytest.approx(side * side, rel=0.05)
-    assert 1024**2 <= width * height <= 4096**2
+def test_a_preset_picks_its_ratio_from_the_prompt(model: Model, prompt: str, ratio: float) -> None:
+    for preset, side in model.preset_sides.items():
+        width, height = read_size(model, preset, prompt)
+        assert width / height == pytest.approx(ratio, rel=0.03)
+        assert width * height == pytest.approx(side * side, rel=0.05)
+        assert model.total_pixels[0] <= width * height <= model.total_pixels[1]
+        assert preset == f"{side // 1024}K"
 
 
 @pytest.mark.parametrize(
@@ -386,10 +389,10 @@ async def test_the_page_shows_recent_requests_with_thumbnails_and_escapes_them(
 
 
 async def test_it_forgets_the_oldest_requests(emulator: Emulator) -> None:
-    first = emulator.app.store.new_record()
+    first = emulator.app.store.new_record(PATH)
     link = emulator.app.store.link(emulator.url, first, 1)
     for _ in range(2_000):
-        emulator.app.store.new_record()
+        emulator.app.store.new_record(PATH)
     async with httpx.AsyncClient() as http:
         assert (await http.get(link)).status_code == 404
 

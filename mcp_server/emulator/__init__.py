@@ -1,6 +1,6 @@
 """An emulator of the API, over real HTTP: for trying things out, and for tests.
 
-It implements the documented contract: the endpoint with its authentication, every field and limit,
+It implements the documented contract: each model's endpoint with its authentication, every field and limit,
 both ways to give a size, batches, references by URL and data: URI, the watermark, signed links that
 expire, the documented errors, and the balance. It draws a real picture of the real size, which
 shows the prompt and the references that reached it.

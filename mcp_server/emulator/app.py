@@ -1,7 +1,7 @@
 """The emulator's HTTP side: the API's endpoints, the links, the control endpoint, the page."""
 
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -19,7 +19,7 @@ from starlette.routing import Route
 from mcp_server.emulator import contract
 from mcp_server.emulator.bodies import download, read_body
 from mcp_server.emulator.checks import decode_data_uri, read_reference, read_request
-from mcp_server.emulator.contract import ApiError, bad_request
+from mcp_server.emulator.contract import ApiError, Model, bad_request
 from mcp_server.emulator.draw import draw_jpeg
 from mcp_server.emulator.faults import Fault, Faults
 from mcp_server.emulator.page import render_page
@@ -43,6 +43,7 @@ class EmulatorApp:
         latency: float = 0.0,
         link_seconds: float = 86_400.0,
         faults: tuple[Fault, ...] = (),
+        models: Sequence[Model] = contract.MODELS,
     ) -> None:
         self._abort = abort
         self._api_key = api_key
@@ -55,7 +56,7 @@ class EmulatorApp:
         self.asgi = Starlette(
             routes=[
                 Route("/", self._page),
-                Route(contract.PATH, self._generate, methods=["POST"]),
+                *(Route(model.path, partial(self._generate, model), methods=["POST"]) for model in models),
                 Route(contract.BALANCE_PATH, self._balance),
                 Route("/pictures/{id}/{number}.jpg", self._picture),
                 Route("/thumbnails/{id}/{number}.jpg", self._thumbnail),
@@ -67,8 +68,8 @@ class EmulatorApp:
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
         )
 
-    async def _generate(self, request: Request) -> Response:
-        record = self.store.new_record()
+    async def _generate(self, model: Model, request: Request) -> Response:
+        record = self.store.new_record(model.path)
         fault = self.faults.next()
         if fault and fault.drop == "before_body":
             record.status, record.reason = 499, "dropped before the body"
@@ -77,17 +78,18 @@ class EmulatorApp:
         try:
             self._authenticate(request)
             try:
-                body = await read_body(request)
+                body = await read_body(request, model.most_references)
             except ClientDisconnect:
                 record.status, record.reason = 499, "the client left before the end of the body"
                 return Response()
             if fault and fault.replaces_reply and not fault.billed:
-                record.wanted = replace(read_request(body), references=())
+                record.wanted = replace(read_request(model, body), references=())
                 return await self._misbehave(fault, request, record, Response())
-            wanted = record.wanted = read_request(body)
+            wanted = record.wanted = read_request(model, body)
             base = str(request.base_url).rstrip("/")
             for index, reference in enumerate(wanted.references):
-                record.thumbnails.append(await self._load(reference, index, base))
+                name = f"{model.references}[{index}]"
+                record.thumbnails.append(await self._load(model, reference, name, base))
             # What is remembered is their thumbnails: a few requests of 100 MB would fill the memory.
             record.wanted = replace(wanted, references=())
             await anyio.sleep(self._latency)
@@ -132,18 +134,19 @@ class EmulatorApp:
         if not legal or (self._api_key is None and key.startswith("invalid")):
             raise ApiError(401, "INVALID_API_KEY", "the API key is not valid")
 
-    async def _load(self, reference: str, index: int, base: str) -> Any:
+    async def _load(self, model: Model, reference: str, name: str, base: str) -> Any:
         if reference.startswith("data:"):
-            data = decode_data_uri(reference, index)
+            data = decode_data_uri(model, reference, name)
         elif reference.startswith(f"{base}/pictures/"):
-            data = await self._own_picture(reference.removeprefix(f"{base}/pictures/"), index)
+            data = await self._own_picture(reference.removeprefix(f"{base}/pictures/"), name)
         elif reference.startswith(("http://", "https://")):
-            data = await download(reference, index)
+            data = await download(reference, name)
         else:
-            raise bad_request(f"images[{index}]: neither a URL nor a data URI", "INVALID_IMAGE_FORMAT")
-        return await anyio.to_thread.run_sync(read_reference, data, index, _THUMBNAIL, limiter=self._drawing)
+            raise bad_request(f"{name}: neither a URL nor a data URI", "INVALID_IMAGE_FORMAT")
+        work = partial(read_reference, model, data, name, _THUMBNAIL)
+        return await anyio.to_thread.run_sync(work, limiter=self._drawing)
 
-    async def _own_picture(self, path_and_query: str, index: int) -> bytes:
+    async def _own_picture(self, path_and_query: str, name: str) -> bytes:
         path, _, query = path_and_query.partition("?")
         record_id, _, file = path.partition("/")
         number = file.removesuffix(".jpg")
@@ -152,7 +155,7 @@ class EmulatorApp:
                 raise bad_request("no such picture")
             record = self.store.picture(record_id, int(number), query)
         except ApiError as error:
-            raise bad_request(f"images[{index}]: can't be downloaded ({error.message})") from None
+            raise bad_request(f"{name}: can't be downloaded ({error.message})") from None
         return await self._draw(record, int(number))
 
     async def _draw(self, record: Record, number: int, scale: float = 1.0) -> bytes:

@@ -8,26 +8,26 @@ from starlette.requests import Request
 from mcp_server.emulator import contract
 from mcp_server.emulator.contract import ApiError, bad_request
 
-_MAX_BODY = 160 * 1024**2
+_REFERENCE_ROOM = 16 * 1024**2  # 10 MB in base64, and to spare
 _FETCH_SECONDS = 20.0
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, references: int = 1) -> bytes:
     """The whole body.
 
     Raises:
-        ApiError: it is larger than ten references of 10 MB take.
+        ApiError: it is larger than so many references of 10 MB take.
     """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MAX_BODY:
+        if len(body) > references * _REFERENCE_ROOM:
             raise ApiError(413, "INVALID_REQUEST_BODY", "the body is too large")
     return bytes(body)
 
 
-async def download(url: str, index: int) -> bytes:
-    """A reference by URL, as the API would load it.
+async def download(url: str, name: str) -> bytes:
+    """A reference by URL, as the API would load it; `name` is what errors call it.
 
     Raises:
         ApiError: it can't be had, or is larger than a reference may be.
@@ -45,5 +45,5 @@ async def download(url: str, index: int) -> bytes:
                 if len(data) > contract.REFERENCE_BYTES:
                     break
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):  # the last for names that are none
-        raise bad_request(f"images[{index}]: can't be downloaded") from None
+        raise bad_request(f"{name}: can't be downloaded") from None
     return bytes(data)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mcp_server.emulator.app import EmulatorApp
+from mcp_server.emulator.contract import MODELS, Model
 from mcp_server.emulator.faults import Fault
 from mcp_server.sockets import listen
 from mcp_server.web import QuietServer
@@ -32,6 +33,7 @@ class Emulator:
         latency: float = 0.0,
         link_seconds: float = 86_400.0,
         faults: Sequence[Fault] = (),
+        models: Sequence[Model] = MODELS,
     ) -> None:
         self._connections: dict[tuple[str, int], asyncio.Transport] = {}
         self.app = EmulatorApp(
@@ -40,6 +42,7 @@ class Emulator:
             latency=latency,
             link_seconds=link_seconds,
             faults=tuple(faults),
+            models=models,
         )
         # Bound here, so that the address is known, and a port in use is an error, before it serves.
         self._socket = listen(_LOOPBACK, port)

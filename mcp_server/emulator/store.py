@@ -23,6 +23,7 @@ class Record:
 
     id: str
     when: datetime
+    path: str  # of the model's endpoint
     status: int = 0
     reason: str = ""
     wanted: Wanted | None = None
@@ -34,6 +35,7 @@ class Record:
         summary: dict[str, object] = {
             "id": self.id,
             "when": self.when.isoformat(),
+            "path": self.path,
             "status": self.status,
             "reason": self.reason,
             "billed_images": self.billed_images,
@@ -60,9 +62,9 @@ class Store:
         self.billed_requests = 0
         self.billed_images = 0
 
-    def new_record(self) -> Record:
+    def new_record(self, path: str) -> Record:
         """A record of a request that has just come in."""
-        record = Record(secrets.token_hex(8), datetime.now(UTC))
+        record = Record(secrets.token_hex(8), datetime.now(UTC), path)
         self._records[record.id] = record
         self.requests += 1
         while len(self._records) > MOST_REMEMBERED:
