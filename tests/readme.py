@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from mcp_server import emulator
 from mcp_server.emulator.faults import Fault
-from mcp_server.limits import SEEDREAM_4_0
+from mcp_server.limits import MODELS, SEEDREAM_4_0
 from mcp_server.network_settings import NetworkSettings
 from mcp_server.quirks import QUIRKS, Breaks
 from mcp_server.schemas import input_schema, list_input_schema
@@ -71,6 +71,16 @@ _INSTEAD: Mapping[Breaks, str] = {
 }
 
 
+def models() -> str:
+    """A row for each model."""
+    lines = ["| `SEEDREAM_MODEL` | sizes | pixels | references |", "|---|---|---|---|"]
+    for limits in MODELS.values():
+        pixels = f"{limits.min_pixels:,} to {limits.max_pixels:,}"
+        references = f"up to {limits.max_references}: {limits.formats}"
+        lines.append(f"| `{limits.model}` | {', '.join(limits.presets)} | {pixels} | {references} |")
+    return "\n".join(lines)
+
+
 def faults() -> str:
     """A row for each field of a fault."""
     lines = ["| field of a fault | meaning |", "|---|---|"]
@@ -90,6 +100,7 @@ def written(text: str) -> str:
     parts: Mapping[str, Callable[[], str]] = {
         "tools": tools,
         "settings": settings,
+        "models": models,
         "network": network,
         "hosts": hosts,
         "faults": faults,

@@ -6,20 +6,32 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mcp_server.limits import MODELS, Limits
 from mcp_server.limits import SEEDREAM_4_0 as LIMITS
 from mcp_server.sizes import SizeError, is_legal, nearest_size, parse_size
+from tests import made_up
 
 sides = st.integers(1, 40_000)
 
 
-def legal_by_the_page(width: int, height: int) -> bool:
+PAGES = {
+    "seedream-4.0": (1024 * 1024, 4096 * 4096),
+    "seedream-4.5": (3_686_400, 16_777_216),
+    "seedream-5.0-lite": (3_686_400, 10_404_496),
+}
+of_every_model = pytest.mark.parametrize("limits", MODELS.values(), ids=list(MODELS))
+
+
+def legal_by_the_page(model: str, width: int, height: int) -> bool:
     """The rule once more, in the page's own words and numbers."""
-    return 1024 * 1024 <= width * height <= 4096 * 4096 and 1 <= 16 * width / height <= 256
+    least, most = PAGES[model]
+    return least <= width * height <= most and 1 <= 16 * width / height <= 256
 
 
-@given(sides, sides)
-def test_a_size_is_legal_exactly_when_the_page_says_so(width: int, height: int) -> None:
-    assert is_legal(width, height, LIMITS) == legal_by_the_page(width, height)
+@of_every_model
+@given(width=sides, height=sides)
+def test_a_size_is_legal_exactly_when_the_page_says_so(limits: Limits, width: int, height: int) -> None:
+    assert is_legal(width, height, limits) == legal_by_the_page(limits.model, width, height)
 
 
 @pytest.mark.parametrize(
@@ -47,15 +59,21 @@ def test_the_bounds_are_inclusive(size: str, legal: bool) -> None:
             parse_size(size, LIMITS)
 
 
-@given(sides, sides)
+@pytest.mark.parametrize("limits", [*MODELS.values(), made_up.LIMITS], ids=lambda limits: limits.model)
+@given(width=sides, height=sides)
 @example(1, 40_000)
 @example(40_000, 2_500)
+@example(40_000, 2_499)  # the corner of pixels and ratio, which need not lie on integers
+@example(2_499, 40_000)
+@example(40_000, 1)
 @example(8_000, 400)
 @example(17_000, 1_000)
 @example(1, 1)
-def test_the_nearest_size_is_legal_and_no_neighbour_is_nearer(width: int, height: int) -> None:
-    near_width, near_height = map(int, nearest_size(width, height, LIMITS).split("x"))
-    assert is_legal(near_width, near_height, LIMITS)
+def test_the_nearest_size_is_legal_and_no_neighbour_is_nearer(
+    limits: Limits, width: int, height: int
+) -> None:
+    near_width, near_height = map(int, nearest_size(width, height, limits).split("x"))
+    assert is_legal(near_width, near_height, limits)
 
     def distance(w: int, h: int) -> float:
         return math.hypot(math.log(w / width), math.log(h / height))
@@ -63,14 +81,15 @@ def test_the_nearest_size_is_legal_and_no_neighbour_is_nearer(width: int, height
     best = distance(near_width, near_height)
     for dw in range(-3, 4):
         for dh in range(-3, 4):
-            if is_legal(near_width + dw, near_height + dh, LIMITS):
+            if is_legal(near_width + dw, near_height + dh, limits):
                 assert distance(near_width + dw, near_height + dh) >= best - 1e-3
 
 
-@given(sides, sides)
-def test_a_legal_size_is_its_own_nearest(width: int, height: int) -> None:
-    if is_legal(width, height, LIMITS):
-        assert nearest_size(width, height, LIMITS) == f"{width}x{height}"
+@of_every_model
+@given(width=sides, height=sides)
+def test_a_legal_size_is_its_own_nearest(limits: Limits, width: int, height: int) -> None:
+    if is_legal(width, height, limits):
+        assert nearest_size(width, height, limits) == f"{width}x{height}"
 
 
 @pytest.mark.parametrize(
@@ -113,15 +132,18 @@ def test_a_wrong_size_is_answered_with_the_nearest_legal_one(wrong: str, nearest
     assert message.isprintable()
 
 
-@given(st.text(max_size=30))
-def test_no_text_gets_past_the_rules(text: str) -> None:
+@of_every_model
+@given(text=st.text(max_size=30))
+def test_no_text_gets_past_the_rules(limits: Limits, text: str) -> None:
     try:
-        size = parse_size(text, LIMITS)
+        size = parse_size(text, limits)
     except SizeError:
         return
     width, _, height = size.partition("x")
-    assert size in LIMITS.presets or is_legal(int(width), int(height), LIMITS)
+    assert size in limits.presets or is_legal(int(width), int(height), limits)
 
 
-def test_every_recommended_size_is_legal() -> None:
-    assert all(parse_size(size, LIMITS) == size for size in LIMITS.recommended_sizes.values())
+@of_every_model
+def test_every_recommended_size_is_legal_and_so_is_the_default(limits: Limits) -> None:
+    for size in (*limits.recommended_sizes.values(), limits.default_size):
+        assert parse_size(size, limits) == size

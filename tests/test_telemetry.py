@@ -177,6 +177,19 @@ async def test_a_call_is_a_span_with_the_request_to_the_api_below_it(recorded: R
         assert caller.name == "MCP send tools/call edit_image"
 
 
+async def test_the_shape_of_a_newer_model_is_told_in_the_same_words(recorded: Recorded) -> None:
+    transport, _ = answering(pictures())
+    arguments = {"prompt": PROMPT, "images": ["https://example.com/x.png"], **BATCH}
+    async with connect(transport=transport, SEEDREAM_MODEL="seedream-4.5") as client:
+        await client.call_tool("edit_image", arguments)
+    call, post = of(recorded.one("tools/call edit_image")), of(recorded.one("POST"))
+    assert call["seedream.references"] == 1
+    assert post["url.template"] == "/v3/seedream-4.5"
+    for told in (call, post):
+        assert told["gen_ai.request.model"] == "seedream-4.5"
+        assert told["seedream.images.requested"] == 4
+
+
 async def test_calls_images_and_the_apis_time_are_counted(recorded: Recorded) -> None:
     transport, _ = answering(pictures("https://x/a", "https://x/b"))
     async with connect(transport=transport) as client:

@@ -88,8 +88,8 @@ def _check_types(fields: dict[str, Any], known: Fields, place: str = "") -> None
         # bool is an int to Python, and no integer to JSON.
         if type(value) is not wanted:
             raise bad_request(f"{place}{name} must be of type {wanted.__name__}")
-        if not isinstance(kind, type):
-            _check_types(fields[name], kind, f"{place}{name}.")
+        if isinstance(value, dict) and not isinstance(kind, type):
+            _check_types(value, kind, f"{place}{name}.")
 
 
 def _read_references(model: Model, fields: dict[str, Any]) -> tuple[str, ...]:
