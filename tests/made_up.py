@@ -4,6 +4,7 @@ from types import MappingProxyType
 
 from mcp_server.emulator import contract
 from mcp_server.limits import MODELS, Limits
+from mcp_server.request import arguments_for
 from mcp_server.settings import Settings
 
 LIMITS = Limits(
@@ -41,6 +42,10 @@ CONTRACT = contract.Model(
 
 BOTH_SIDES = [*zip(MODELS.values(), contract.MODELS, strict=True), (LIMITS, CONTRACT)]
 """Each model's row in the table of limits, and its row in the emulator's contract."""
+
+
+ARGUMENTS = {limits.model: arguments_for(limits) for limits, _ in BOTH_SIDES}
+"""Made once, for tests that go through many examples."""
 
 
 class MoreModels(Settings):

@@ -15,9 +15,9 @@ from mcp_server.emulator.contract import ApiError, Model
 from mcp_server.errors import ImageUnusable
 from mcp_server.limits import Limits
 from mcp_server.references import Attachment, Rules, _attach
-from mcp_server.request import GenerateArguments, arguments_for
+from mcp_server.request import GenerateArguments
 from tests.conftest import data_uri, image_bytes
-from tests.made_up import BOTH_SIDES
+from tests.made_up import ARGUMENTS, BOTH_SIDES
 from tests.test_references import png_header
 
 URL = "https://example.com/a.png"
@@ -29,7 +29,7 @@ of_every_model = pytest.mark.parametrize(
 
 def we_send(limits: Limits, **arguments: Any) -> dict[str, Any] | None:
     """The wire body that we would send, or None where we refuse."""
-    model = arguments_for(limits)["edit_image" if "images" in arguments else "generate_image"]
+    model = ARGUMENTS[limits.model]["edit_image" if "images" in arguments else "generate_image"]
     try:
         checked = model.model_validate({"prompt": "x"} | arguments)
     except ValidationError:
