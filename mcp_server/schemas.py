@@ -19,7 +19,7 @@ MAKING = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
 )
 
-_COST = "Paid per image; one takes 7 to 60 s, a batch minutes. Links last about 24 hours."
+_COST = "Paid per image; one takes 7 to 60 s, a batch minutes. Links last about 24 h."
 
 _USES = {"16:9": "banner, wallpaper", "9:16": "phone, story", "1:1": "icon, product"}
 """What pictures of a ratio are for."""
@@ -92,8 +92,7 @@ def input_schema(limits: Limits, *, watermark: bool, edit: bool) -> dict[str, An
             "type": "string",
             "pattern": size_pattern(limits),
             "default": limits.default_size,
-            "description": f"{describe(limits)}. Recommended: {recommended}. "
-            "Without WIDTHxHEIGHT the prompt decides the ratio.",
+            "description": f"{describe(limits)}. Recommended: {recommended}. Presets: ratio by the prompt.",
         },
         "sequential_image_generation": {
             "type": "string",
@@ -162,17 +161,14 @@ def output_schema() -> dict[str, Any]:
         "warnings": {"type": "array", "items": string},
         "recovered": boolean,
         "emulated": boolean,
-        "usage": {
-            "type": "object",
-            "properties": {"images": integer, "images_today": integer},
-        },
+        "usage": {"type": "object"},
     }
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 LIST_DESCRIPTION = (
-    "List the images made lately, newest first: links, whether they have expired, saved files. Free. "
-    "Use when an earlier picture is needed again. Not to make one."
+    "List images made lately, newest first: links, expiry, saved files. Free. Use when an earlier picture is "
+    "needed. Not to make one."
 )
 
 

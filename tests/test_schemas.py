@@ -83,7 +83,7 @@ async def test_each_tool_says_when_to_use_it_and_when_not() -> None:
         assert re.search(r"\. Use when .*\. Not ", tool.description or ""), tool.name
     generate, edit, _ = (str(tool.description) for tool in await listed())
     for making in (generate, edit):
-        for said in ("seedream-4.0", "Paid per image", "about 24 hours"):
+        for said in ("seedream-4.0", "Paid per image", "about 24 h"):
             assert said in making
     assert "use edit_image" in generate
     assert "use generate_image" in edit
