@@ -1,1 +1,130 @@
 "use strict";
+
+const main = document.getElementById("view");
+const MOST_PLACES = 15;
+let input = {};
+
+/** Show `parts` in place of what is there; whoever listens to the page hears `said`. */
+function showAll(said, ...parts) {
+  main.replaceChildren(...parts.filter(Boolean));
+  announcer.textContent = said;
+}
+
+const announcer = document.body.appendChild(el("p", { className: "unseen", role: "status" }));
+
+/** The call is under way: frames of the right shape, as many as may come. */
+function showPending(args) {
+  input = args;
+  if (toolName() === "list_images") {
+    showAll("", el("h1", { className: "quiet" }, "Looking for recent pictures…"));
+    return;
+  }
+  const several = args.sequential_image_generation === "auto";
+  const most = several ? Math.min(MOST_PLACES, side(args.max_images) || 4) : 1;
+  const images = Array.from({ length: most }, () => ({}));
+  const raw = { status: "pending", prompt: args.prompt, size: text(args.size) || "2048x2048" };
+  const generation = { ...toGeneration(raw, images), references: strings(args.images).length };
+  const title = titleOf(generation);
+  // Partial arguments come many times a second: heard once.
+  showAll(announcer.textContent === title ? title : title, panel(generation, { heading: "h1", title }));
+}
+
+const toolName = () => host.context.toolInfo?.tool?.name;
+
+function showResult(result) {
+  if (result.isError) showFailure(toFailure(result));
+  else if (isListing(result)) showGallery(toPage(result));
+  else showGeneration(toResult(result, input));
+}
+
+function isListing(result) {
+  const { structuredContent: structured } = result;
+  return Array.isArray(structured?.generations) || (!structured && toolName() === "list_images");
+}
+
+function showGeneration(generation) {
+  if (!generation.status) generation.status = "succeeded";
+  const shown = panel(generation, { heading: "h1" });
+  showAll(`${titleOf(generation)} made.`, shown, recent());
+}
+
+function showGallery(page) {
+  const gallery = new Gallery("h1");
+  gallery.begin(page);
+  showAll("", gallery.element);
+}
+
+function showFailure(failure) {
+  const row = (name, words) => words && [el("dt", {}, name), el("dd", {}, words)];
+  const title = toolName() === "list_images" ? "The list could not be had" : "No picture was made";
+  const facts = [
+    row("What to do", failure.remedy),
+    row("Who", failure.who),
+    row("Billed", failure.billed),
+    row("Warning", failure.warning),
+  ];
+  const box = el(
+    "section",
+    { className: "failure", "aria-label": title },
+    el("div", { className: "head" }, icon("trouble"), el("h1", {}, title), failure.code && el("code", { className: "badge" }, failure.code)),
+    el("p", {}, failure.problem),
+    el("dl", {}, ...facts.filter(Boolean).flat()),
+  );
+  showAll(`${title}: ${failure.problem}`, box, recent());
+}
+
+function showCancelled({ reason }) {
+  const why = text(reason);
+  const box = el(
+    "section",
+    { className: "failure", "aria-label": "Cancelled" },
+    el("h1", {}, "Cancelled"),
+    el("p", {}, why ? `The call was cancelled: ${why}.` : "The call was cancelled."),
+    el("p", { className: "note" }, "A picture that was under way is finished all the same; the same call again gets it without a second bill."),
+  );
+  showAll("The call was cancelled.", box, recent());
+}
+
+/** The recent pictures behind a button, where the host lets the view ask for them. */
+function recent() {
+  if (!host.capabilities.serverTools) return null;
+  const place = el("div", { id: newId("recent"), hidden: true });
+  const opener = button("Recent pictures", "recent", toggle, { "aria-expanded": "false", "aria-controls": place.id });
+  opener.classList.add("plain");
+
+  function toggle() {
+    const open = place.hidden;
+    place.hidden = !open;
+    opener.setAttribute("aria-expanded", String(open));
+    if (!open) return;
+    const gallery = new Gallery("h2");
+    place.replaceChildren(gallery.element);
+    gallery.load();
+  }
+
+  return el("div", { className: "recent" }, opener, place);
+}
+
+async function start() {
+  host.bridge = new Bridge(
+    { ping: () => ({}), "ui/resource-teardown": () => ({}) },
+    {
+      "ui/notifications/tool-input-partial": ({ arguments: args }) => showPending(args ?? {}),
+      "ui/notifications/tool-input": ({ arguments: args }) => showPending(args ?? {}),
+      "ui/notifications/tool-result": showResult,
+      "ui/notifications/tool-cancelled": showCancelled,
+      "ui/notifications/host-context-changed": applyContext,
+    },
+  );
+  const { hostCapabilities, hostContext } = await host.bridge.request("ui/initialize", {
+    protocolVersion: PROTOCOL_VERSION,
+    appInfo: { name: "seedream-pictures", title: "Seedream pictures", version: "1.0.0" },
+    appCapabilities: { availableDisplayModes: ["inline", "fullscreen"] },
+  });
+  host.capabilities = hostCapabilities ?? {};
+  applyContext(hostContext ?? {});
+  host.bridge.notify("ui/notifications/initialized");
+  reportHeight();
+}
+
+start();

@@ -1,0 +1,174 @@
+"use strict";
+
+/** The link to a picture, which the host opens where it can. */
+function openLink(image, label, say) {
+  const link = el("a", { className: "button", href: image.url, target: "_blank", rel: "noopener noreferrer" });
+  link.append(icon("open"), el("span", {}, label));
+  link.addEventListener("click", async (event) => {
+    if (!host.capabilities.openLinks || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    try {
+      await ask("ui/open-link", { url: image.url });
+      say("Opened.");
+    } catch (error) {
+      say(`The host did not open the link: ${error.message}.`, true);
+    }
+  });
+  return link;
+}
+
+/** A request that the person may have to allow first; a result that is an error counts as a refusal. */
+async function ask(method, params) {
+  const result = await host.bridge.request(method, params, 0);
+  if (result.isError) throw new Refused("it refused");
+}
+
+/** Put `words` on the clipboard; false where nothing lets us. */
+async function copy(words) {
+  try {
+    await navigator.clipboard.writeText(words);
+    return true;
+  } catch {
+    return copyOldWay(words);
+  }
+}
+
+function copyOldWay(words) {
+  const focused = document.activeElement;
+  const field = el("textarea", { value: words, className: "unseen", "aria-hidden": "true", tabIndex: -1 });
+  document.body.append(field);
+  field.select();
+  try {
+    return document.execCommand("copy");
+  } finally {
+    field.remove();
+    focused?.focus({ preventScroll: true });
+  }
+}
+
+/** Copy `words`, or show them to be copied by hand; `what` names them. */
+async function copyOrShow(words, what, status) {
+  if (await copy(words)) {
+    status.say(`${what} copied.`);
+    return;
+  }
+  status.say(`${what}, to copy by hand:`);
+  const field = el("textarea", { value: words, readOnly: true, rows: 3, "aria-label": what, className: "by-hand" });
+  status.append(field);
+  field.select();
+}
+
+/** What can be done with a picture: the buttons, the form behind one of them, and what came of it. */
+function actionsFor(image) {
+  const status = statusLine();
+  const explained = el("p", { className: "explained" });
+  const links = image.url
+    ? [
+        openLink(image, "Open", status.say),
+        button("Copy link", "copy", () => copyOrShow(image.url, "Link", status)),
+      ]
+    : [];
+  const edit = image.url ? editor(image, status) : null;
+  const row = el("div", { className: "row" }, ...links, edit?.opener);
+  const whole = el("div", { className: "actions" }, row, explained, edit?.form, status);
+  everyTick(whole, () => {
+    const gone = expired(image);
+    for (const link of links) link.hidden = gone;
+    if (edit) edit.opener.hidden = gone && !image.path;
+    if (gone && edit && !image.path) edit.close();
+    explained.replaceChildren(...explanationOf(image, gone));
+    row.hidden = [...row.children].every((child) => child.hidden);
+    explained.hidden = !explained.childNodes.length;
+  });
+  return whole;
+}
+
+function explanationOf(image, gone) {
+  const saved = image.path ? ["Saved as ", el("code", {}, image.path), "."] : [];
+  if (!gone) return saved;
+  return ["The link has expired. ", ...(saved.length ? saved : ["The picture was not saved by this server."])];
+}
+
+/** The button that opens the form "What should change?", and the form. */
+function editor(image, status) {
+  const id = newId("edit");
+  const wish = el("textarea", { id: newId("wish"), rows: 2, onkeydown: keys });
+  const send = button("Send", null, submit, { className: "button main" });
+  const form = el(
+    "div",
+    { id, className: "edit", role: "group", "aria-label": "Edit this picture", hidden: true },
+    el("label", { htmlFor: wish.id }, "What should change?"),
+    wish,
+    el("div", { className: "row" }, send, button("Cancel", null, () => close(true))),
+  );
+  const opener = button("Edit this one", "edit", () => (form.hidden ? open() : close(true)), {
+    className: "button main",
+    "aria-expanded": "false",
+    "aria-controls": id,
+  });
+
+  function open() {
+    form.hidden = false;
+    opener.setAttribute("aria-expanded", "true");
+    wish.focus();
+  }
+
+  function close(refocus) {
+    form.hidden = true;
+    opener.setAttribute("aria-expanded", "false");
+    if (refocus) opener.focus();
+  }
+
+  function keys(event) {
+    if (event.isComposing) return;
+    if (event.key === "Escape") close(true);
+    else if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      submit();
+    }
+  }
+
+  // Not a form's own submission: sandboxes that allow no forms drop it without a word.
+  async function submit() {
+    if (!wish.value.trim()) {
+      status.say("Say first what should change.", true);
+      wish.focus();
+      return;
+    }
+    if (send.disabled) return;
+    send.disabled = true;
+    const done = await putIntoConversation(editRequest(image, wish.value.trim()), status);
+    send.disabled = false;
+    if (!done) return;
+    wish.value = "";
+    close(true);
+  }
+
+  return { opener, form, close };
+}
+
+/** What the conversation is told: the tool, the link byte for byte, the wish. */
+const editRequest = (image, wish) =>
+  `Change a picture with edit_image. In images, use this link exactly as it is:\n${image.url}\n\n` +
+  `What should change: ${wish}`;
+
+/** Hand `words` to the conversation by the best way that the host has; false where it refused. */
+async function putIntoConversation(words, status) {
+  const content = [{ type: "text", text: words }];
+  try {
+    if (host.capabilities.message) {
+      await ask("ui/message", { role: "user", content });
+      status.say("Sent to the conversation.");
+    } else if (host.capabilities.updateModelContext) {
+      await ask("ui/update-model-context", { content });
+      status.say("Noted for your next message: write “go ahead”, and the edit begins.");
+    } else {
+      await copyOrShow(words, "The request is ready to paste into the conversation: text", status);
+    }
+    return true;
+  } catch (error) {
+    status.say(`The host did not take it: ${error.message}. `, true);
+    status.append(button("Copy the text instead", "copy", () => copyOrShow(words, "Text", status)));
+    return false;
+  }
+}

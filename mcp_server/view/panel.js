@@ -1,0 +1,144 @@
+"use strict";
+
+/**
+ * A generation: its pictures large, what was asked for, what can be done.
+ *
+ * While it is being made it has the same shape, with empty frames, so that nothing moves afterwards.
+ */
+function panel(generation, { heading = "h2", title = titleOf(generation) } = {}) {
+  const { images } = generation;
+  const shown = el("div", { className: "shown" });
+  const tabs = images.length > 1 ? filmstrip(images, generation, shown, show) : null;
+  const whole = el(
+    "section",
+    { className: "panel", "aria-label": title },
+    el("div", { className: "head" }, el(heading, { tabIndex: -1 }, title), badges(generation)),
+    shown,
+    tabs,
+    words(generation),
+    warnings(generation.warnings),
+  );
+  const facts = whole.querySelector(".facts");
+  let actions = null;
+
+  function show(image) {
+    shown.replaceChildren(frame(image, generation, { large: true }));
+    image.onmeasured = () => facts.update(image);
+    facts.update(image);
+    const next = generation.status === "pending" ? el("div", { className: "actions" }) : actionsFor(image);
+    if (actions) actions.replaceWith(next);
+    else whole.querySelector(".words").after(next);
+    actions = next;
+  }
+
+  if (images.length) show(images[0]);
+  else facts.update(null);
+  return whole;
+}
+
+function titleOf(generation) {
+  const { status, images } = generation;
+  if (status === "pending") return images.length > 1 ? `Making up to ${images.length} pictures…` : "Making a picture…";
+  if (!images.length) return "No pictures";
+  return counted(images.length, "picture");
+}
+
+function badges(generation) {
+  const said = ["emulated", "recovered"].filter((name) => generation[name]);
+  return said.map((name) => el("span", { className: "badge" }, name));
+}
+
+/** The prompt, the facts, the note. Facts go with the picture that is shown. */
+function words(generation) {
+  const facts = el("p", { className: "facts" });
+  facts.update = (image) => {
+    const left = el("span", {});
+    const parts = factsOf(image, generation).map((fact) => el("span", {}, fact));
+    facts.replaceChildren(...parts);
+    if (!image || Number.isNaN(image.expires)) {
+      if (image?.ended) facts.append(el("span", {}, "expired"));
+      return;
+    }
+    left.title = `The link works until about ${localDate(image.expires)}`;
+    facts.append(left);
+    everyTick(left, () => (left.textContent = image.ended ? "expired" : timeLeft(image.expires)));
+  };
+  return el(
+    "div",
+    { className: "words" },
+    generation.prompt && prompt(generation.prompt),
+    facts,
+    generation.note && el("p", { className: "note" }, generation.note),
+    generation.emulated && el("p", { className: "note" }, "Drawn by the emulator, not by Seedream: nothing was billed."),
+    generation.recovered && el("p", { className: "note" }, "Recovered: made for an earlier call, and billed only once."),
+  );
+}
+
+function factsOf(image, generation) {
+  return [
+    image ? sizeOf(image, generation) : generation.size,
+    generation.model,
+    generation.references && `from ${counted(generation.references, "reference")}`,
+    generation.created && localDate(generation.created),
+    stateOf(generation),
+  ].filter(Boolean);
+}
+
+const LONG_PROMPT = 280;
+
+function prompt(whole) {
+  if (whole.length <= LONG_PROMPT) return el("p", { className: "prompt" }, whole);
+  const line = el("p", { className: "prompt" }, short(whole, LONG_PROMPT));
+  const more = button("Show all", null, () => {
+    const open = more.getAttribute("aria-expanded") === "true";
+    line.textContent = open ? short(whole, LONG_PROMPT) : whole;
+    more.lastChild.textContent = open ? "Show all" : "Show less";
+    more.setAttribute("aria-expanded", String(!open));
+  });
+  more.classList.add("plain");
+  more.setAttribute("aria-expanded", "false");
+  return [line, more];
+}
+
+function warnings(all) {
+  if (!all.length) return null;
+  return el("ul", { className: "warnings", "aria-label": "Warnings" }, ...all.map((one) => el("li", {}, icon("trouble"), el("span", {}, one))));
+}
+
+/** The pictures small, in rows; the one that is chosen is shown large. */
+function filmstrip(images, generation, shown, show) {
+  shown.id = newId("shown");
+  shown.setAttribute("role", "tabpanel");
+  const tiles = images.map((image, index) =>
+    el(
+      "button",
+      {
+        type: "button",
+        id: newId("tile"),
+        role: "tab",
+        "aria-label": `Picture ${image.number}`,
+        "aria-controls": shown.id,
+        onclick: () => choose(index),
+      },
+      frame(image, generation),
+    ),
+  );
+  const strip = el("div", { className: "filmstrip", role: "tablist", "aria-label": "Pictures" }, ...tiles);
+
+  function mark(chosen) {
+    tiles.forEach((tile, index) => {
+      tile.setAttribute("aria-selected", String(index === chosen));
+      tile.tabIndex = index === chosen ? 0 : -1;
+    });
+    shown.setAttribute("aria-labelledby", tiles[chosen].id);
+  }
+
+  function choose(index) {
+    mark(index);
+    show(images[index]);
+  }
+
+  mark(0);
+  arrowKeys(strip, () => tiles, (tile) => choose(tiles.indexOf(tile)));
+  return strip;
+}
