@@ -86,7 +86,7 @@ function actionsFor(image) {
 function explanationOf(image, gone) {
   const saved = image.path ? ["Saved as ", el("code", {}, image.path), "."] : [];
   if (!gone) return saved;
-  return ["The link has expired. ", ...(saved.length ? saved : ["The picture was not saved by this server."])];
+  return saved.length ? ["The link has expired. ", ...saved] : ["The link has expired, and this server saved no copy."];
 }
 
 /** The button that opens the form "What should change?", and the form. */

@@ -6,12 +6,15 @@ const PAGE = 12;
 class Gallery {
   #pages = [];
   #heading;
+  #heard;
   #status = statusLine();
   #place = el("div", { className: "place" });
   #chosen = null;
 
-  constructor(heading) {
+  /** `heading` is its element; where a button above says the same, it is only heard. */
+  constructor(heading, heard = "") {
     this.#heading = heading;
+    this.#heard = heard;
     this.element = el("section", { className: "gallery", "aria-label": "Recent pictures" }, this.#place, this.#status);
   }
 
@@ -50,7 +53,7 @@ class Gallery {
   }
 
   #headline() {
-    return el("div", { className: "head" }, el(this.#heading, { tabIndex: -1 }, "Recent pictures"));
+    return el("div", { className: `head ${this.#heard}` }, el(this.#heading, { tabIndex: -1 }, "Recent pictures"));
   }
 
   #draw() {
@@ -109,7 +112,7 @@ class Gallery {
       el(
         "span",
         { className: "cover" },
-        images.length ? frame(images[0], generation) : el("span", { className: "frame tile" }, el("span", { className: "missing" }, icon("picture"))),
+        images.length ? frame(images[0], generation) : blank(generation),
         images.length > 1 && el("span", { className: "count" }, counted(images.length, "picture")),
       ),
       el("span", { className: "card-prompt" }, generation.prompt || "No prompt on record"),
@@ -137,6 +140,11 @@ class Gallery {
     this.#place.querySelector(`[data-generation="${id}"]`)?.focus();
   }
 }
+
+const blank = ({ status }) =>
+  status === "pending"
+    ? el("span", { className: "frame tile pending" })
+    : el("span", { className: "frame tile" }, el("span", { className: "missing" }, icon("trouble")));
 
 const blankCard = () =>
   el("div", { className: "card" }, el("span", { className: "cover" }, el("span", { className: "frame tile pending" })));

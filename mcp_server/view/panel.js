@@ -53,13 +53,10 @@ function words(generation) {
   const facts = el("p", { className: "facts" });
   facts.update = (image) => {
     const left = el("span", {});
-    const parts = factsOf(image, generation).map((fact) => el("span", {}, fact));
+    const parts = factsOf(image, generation).flatMap((fact) => [el("span", {}, fact), " "]);
     facts.replaceChildren(...parts);
-    if (!image || Number.isNaN(image.expires)) {
-      if (image?.ended) facts.append(el("span", {}, "expired"));
-      return;
-    }
-    left.title = `The link works until about ${localDate(image.expires)}`;
+    if (!image?.ended && !image?.expires) return;
+    left.title = image.expires ? `The link works until about ${localDate(image.expires)}` : "";
     facts.append(left);
     everyTick(left, () => (left.textContent = image.ended ? "expired" : timeLeft(image.expires)));
   };
@@ -123,6 +120,9 @@ function filmstrip(images, generation, shown, show) {
       frame(image, generation),
     ),
   );
+  if (generation.status === "pending") {
+    return el("div", { className: "filmstrip", "aria-hidden": "true" }, ...images.map((one) => frame(one, generation)));
+  }
   const strip = el("div", { className: "filmstrip", role: "tablist", "aria-label": "Pictures" }, ...tiles);
 
   function mark(chosen) {

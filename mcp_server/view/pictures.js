@@ -20,6 +20,7 @@ function frame(image, generation, { large = false } = {}) {
     box.style.setProperty("--ratio", `${image.width || 1} / ${image.height || 1}`);
     box.style.setProperty("--number-ratio", (image.width || 1) / (image.height || 1));
   }
+  if (large && expired(image) && !image.path) box.classList.add("gone");
   if (generation.status === "pending") {
     box.classList.add("pending");
     return box;
@@ -81,10 +82,12 @@ function measure(image, img) {
 
 function explanation(image, large) {
   let words = "This picture can't be shown here.";
-  if (expired(image)) words = "This picture has expired.";
+  if (expired(image)) words = image.path ? "The saved picture can't be shown here." : "This picture has expired.";
   else if (blocked(image)) words = `This host does not show pictures from ${hostOf(image.url)}.`;
   else if (image.url) words = `The picture did not load from ${hostOf(image.url)}.`;
   if (!large) return el("div", { className: "missing" }, icon("picture"), expired(image) && "expired");
-  const link = image.url && !expired(image) && openLink(image, "Open link", () => {});
-  return el("div", { className: "missing" }, icon("picture"), el("p", {}, words), link);
+  const line = statusLine();
+  line.say(words);
+  const link = image.url && !expired(image) && openLink(image, "Open link", line.say);
+  return el("div", { className: "missing" }, icon("picture"), line, link);
 }

@@ -65,7 +65,7 @@ function toGeneration(raw, images) {
     references: 0,
     emulated: raw.emulated === true,
     recovered: raw.recovered === true,
-    note: text(raw.note),
+    note: text(raw.note).replace(/^\[[a-z_]+\] /, ""), // the code says less than the words behind it
     warnings: strings(raw.warnings),
     images: images.map((image, index) => toImage(image, index + 1, raw.size)),
   };

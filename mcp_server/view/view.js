@@ -7,7 +7,7 @@ let input = {};
 /** Show `parts` in place of what is there; whoever listens to the page hears `said`. */
 function showAll(said, ...parts) {
   main.replaceChildren(...parts.filter(Boolean));
-  announcer.textContent = said;
+  if (announcer.textContent !== said) announcer.textContent = said;
 }
 
 const announcer = document.body.appendChild(el("p", { className: "unseen", role: "status" }));
@@ -25,8 +25,7 @@ function showPending(args) {
   const raw = { status: "pending", prompt: args.prompt, size: text(args.size) || "2048x2048" };
   const generation = { ...toGeneration(raw, images), references: strings(args.images).length };
   const title = titleOf(generation);
-  // Partial arguments come many times a second: heard once.
-  showAll(announcer.textContent === title ? title : title, panel(generation, { heading: "h1", title }));
+  showAll(title, panel(generation, { heading: "h1", title }));
 }
 
 const toolName = () => host.context.toolInfo?.tool?.name;
@@ -58,9 +57,9 @@ function showFailure(failure) {
   const row = (name, words) => words && [el("dt", {}, name), el("dd", {}, words)];
   const title = toolName() === "list_images" ? "The list could not be had" : "No picture was made";
   const facts = [
-    row("What to do", failure.remedy),
-    row("Who", failure.who),
-    row("Billed", failure.billed),
+    row("What to do", sentence(failure.remedy)),
+    row("Who can", WHO[failure.who] ?? failure.who),
+    row("Billed", sentence(failure.billed)),
     row("Warning", failure.warning),
   ];
   const box = el(
@@ -85,6 +84,11 @@ function showCancelled({ reason }) {
   showAll("The call was cancelled.", box, recent());
 }
 
+/** The server speaks to the model; here the person reads. */
+const WHO = { you: "The assistant", "a person": "You, or whoever runs this server" };
+
+const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
 /** The recent pictures behind a button, where the host lets the view ask for them. */
 function recent() {
   if (!host.capabilities.serverTools) return null;
@@ -97,7 +101,7 @@ function recent() {
     place.hidden = !open;
     opener.setAttribute("aria-expanded", String(open));
     if (!open) return;
-    const gallery = new Gallery("h2");
+    const gallery = new Gallery("h2", "unseen");
     place.replaceChildren(gallery.element);
     gallery.load();
   }

@@ -2,7 +2,8 @@
 
 import { AppBridge, PostMessageTransport } from "@modelcontextprotocol/ext-apps/app-bridge";
 
-window.seen = { sizes: [], opened: [], messages: [], contexts: [], calls: [], reads: [] };
+window.seen = { sizes: [], opened: [], messages: [], contexts: [], calls: [], reads: [], mostReads: 0 };
+let reading = 0;
 
 /**
  * Embed the view at `address`, and wait until it says that it is ready.
@@ -35,13 +36,20 @@ window.embed = async ({ address, capabilities, context, refuse = [], height = nu
   if (capabilities.serverResources) {
     bridge.onreadresource = async ({ uri }) => {
       window.seen.reads.push(uri);
-      return window.readResource(uri);
+      reading += 1;
+      window.seen.mostReads = Math.max(reading, window.seen.mostReads);
+      return window.readResource(uri).finally(() => (reading -= 1));
     };
   }
   bridge.onsizechange = ({ height: wanted }) => {
     window.seen.sizes.push(wanted);
     if (height === null) frame.style.height = `${wanted}px`;
   };
+  window.askView = (method) =>
+    new Promise((resolve) => {
+      window.addEventListener("message", ({ data }) => data.id === method && resolve(data));
+      frame.contentWindow.postMessage({ jsonrpc: "2.0", id: method, method, params: {} }, "*");
+    });
   window.bridge = bridge;
   const ready = new Promise((resolve) => bridge.addEventListener("initialized", resolve));
   await bridge.connect(new PostMessageTransport(frame.contentWindow, frame.contentWindow));

@@ -115,6 +115,16 @@ class Host:
             " frame.querySelector('img.there, .missing'))"
         )
 
+    async def settled(self) -> None:
+        """Wait until the frame is as tall as the view."""
+        height = "Math.ceil(document.documentElement.getBoundingClientRect().height)"
+        await self.view.wait_for_function(f"() => innerHeight === {height}")
+
+    async def clipboard(self) -> str:
+        await self.page.bring_to_front()
+        await self.page.evaluate("() => window.focus()")
+        return str(await self.page.evaluate("() => navigator.clipboard.readText()"))
+
     async def violations(self) -> list[str]:
         """What axe finds wrong."""
         await self.view.evaluate(AXE.read_text())
@@ -181,19 +191,24 @@ class Stage:
         context: dict[str, Any] | None = None,
         width: int = 760,
         prefetched: dict[str, Any] | None = None,
+        clock: bool = False,
         **options: Any,
     ) -> AsyncIterator[Host]:
         """A page of a host whose server is behind `client`, with the view in it.
 
-        `prefetched` is the view as an earlier `fetch` had it; else it is read now.
+        `prefetched` is the view as an earlier `fetch` had it; else it is read now. With `clock`, the page's
+        time is the test's to move.
         """
         contents = prefetched or await fetch(client)
         self._views.append((contents["text"], content_security_policy(contents["csp"])))
         async with await self.browser.new_context(
-            viewport={"width": width, "height": 900}, reduced_motion="reduce"
+            viewport={"width": width, "height": 1800}, reduced_motion="reduce"
         ) as browsing:
             await browsing.grant_permissions(["clipboard-read", "clipboard-write"], origin=self._host)
             page = await browsing.new_page()
+            page.set_default_timeout(15_000)
+            if clock:
+                await page.clock.install()
             outside: list[str] = []
             trouble: list[str] = []
             page.on("request", lambda one: outside.append(one.url) if _is_outside(one.url) else None)
