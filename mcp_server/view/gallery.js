@@ -107,7 +107,7 @@ class Gallery {
 
   #card(generation) {
     const { images } = generation;
-    const state = stateOf(generation);
+    const state = images.length || generation.status === "pending" ? stateOf(generation) : "";
     const inside = [
       el(
         "span",
@@ -141,10 +141,11 @@ class Gallery {
   }
 }
 
-const blank = ({ status }) =>
-  status === "pending"
+/** In place of a picture: what became of it. */
+const blank = (generation, status = stateOf(generation)) =>
+  generation.status === "pending"
     ? el("span", { className: "frame tile pending" })
-    : el("span", { className: "frame tile" }, el("span", { className: "missing" }, icon("trouble")));
+    : el("span", { className: "frame tile" }, el("span", { className: "missing" }, icon("trouble"), status));
 
 const blankCard = () =>
   el("div", { className: "card" }, el("span", { className: "cover" }, el("span", { className: "frame tile pending" })));

@@ -6,8 +6,8 @@ from pathlib import Path
 import anyio
 
 from mcp_server.emulator import Emulator
-from tests.view.host import Stage
 from tests.view.scenes import SCENES
+from tests.view.stage import Stage
 
 FORMS = {"light": ("light", 760), "dark": ("dark", 760), "phone": ("light", 360), "phone-dark": ("dark", 360)}
 

@@ -12,7 +12,8 @@ from mcp_server.emulator import Emulator
 from mcp_server.generations import Generations
 from mcp_server.server import SeedreamServer
 from tests.conftest import APPS, Clock, fault, make_settings, no_sleep
-from tests.view.host import EVERYTHING, Host, Stage, fetch
+from tests.view.host import EVERYTHING, Host, fetch
+from tests.view.stage import Stage
 
 SMALL = "1024x1024"
 
@@ -20,11 +21,11 @@ Scene = Callable[..., AbstractAsyncContextManager[Host]]
 
 
 @asynccontextmanager
-async def serving(emulator: Emulator, *, clock: Clock | None = None, **variables: str) -> AsyncIterator[Client]:
+async def serving(emulator: Emulator, clock: Clock | None = None, **variables: str) -> AsyncIterator[Client]:
     """The client of a host that draws views, of a server whose API is `emulator`."""
     settings = make_settings(NOVITA_BASE_URL=emulator.url, **variables)
-    options = {"clock": clock} if clock else {}
-    async with Generations(settings, sleep=no_sleep, **options) as generations:
+    now = clock or (lambda: datetime.now(UTC))
+    async with Generations(settings, sleep=no_sleep, clock=now) as generations:
         async with Client(SeedreamServer(generations), extensions=[APPS]) as client:
             yield client
 
@@ -38,11 +39,9 @@ async def generate(client: Client, prompt: str, **arguments: Any) -> dict[str, A
 
 
 @asynccontextmanager
-async def after_some(
-    stage: Stage, emulator: Emulator, variables: dict[str, str] | None = None, **options: Any
-) -> AsyncIterator[Host]:
+async def after_some(stage: Stage, emulator: Emulator, **options: Any) -> AsyncIterator[Host]:
     """A host in which a picture was made before, so that it knows where pictures come from."""
-    async with serving(emulator, **(variables or {})) as client:
+    async with serving(emulator) as client:
         await generate(client, "a paper boat on a pond")
         async with stage.host(client, **options) as shown:
             yield shown
@@ -116,7 +115,7 @@ async def empty(stage: Stage, emulator: Emulator, **options: Any) -> AsyncIterat
 
 PROMPTS = (
     "a lighthouse on a cliff",
-    "3 images: the same lighthouse in a storm, oil on canvas, heavy impasto, seen from a small boat far below it",
+    "3 images: the same lighthouse in a storm, oil on canvas, seen from a small boat far below it",
     "a ceramic teapot on linen",
     "an aerial view of terraced rice fields after rain",
     "a fox in the snow",
@@ -153,8 +152,8 @@ async def expired(
     """A picture of two days ago, chosen in the gallery; saved in a folder, where there is one."""
     clock = Clock()
     clock.now = datetime.now(UTC)  # as the emulator's links have it
-    variables = {"SEEDREAM_SAVE_DIR": str(saved_in)} if saved_in else {}
-    async with serving(emulator, clock=clock, **variables) as client:
+    folder = str(saved_in or "")
+    async with serving(emulator, clock, SEEDREAM_SAVE_DIR=folder) as client:
         await generate(client, "a ceramic teapot on linen")
         clock.forward(hours=48)
         async with stage.host(client, **options) as shown:
@@ -204,5 +203,18 @@ async def recent(stage: Stage, emulator: Emulator, **options: Any) -> AsyncItera
 
 SCENES: dict[str, Scene] = {
     scene.__name__: scene
-    for scene in (result, batch, edit, making, error, empty, gallery, expired, blocked, blind, editing, recent)
+    for scene in (
+        result,
+        batch,
+        edit,
+        making,
+        error,
+        empty,
+        gallery,
+        expired,
+        blocked,
+        blind,
+        editing,
+        recent,
+    )
 }

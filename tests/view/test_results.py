@@ -1,0 +1,215 @@
+"""What the view shows: results, the gallery, links that expire, hosts that block."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from mcp_server.emulator import Emulator
+from tests.view import scenes
+from tests.view.host import fetch
+from tests.view.scenes import BATCH, SMALL, generate, serving
+from tests.view.stage import Stage
+
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("chromium")]
+
+
+# What is shown
+
+
+async def test_a_result_is_shown_large_with_what_was_asked_for(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.after_some(stage, emulator) as shown:
+        result = await shown.call("generate_image", prompt="a lighthouse", size=SMALL)
+        await shown.view.wait_for_selector("h1:text-is('1 picture')")
+        await shown.all_seen()
+        link = result["structuredContent"]["images"][0]["url"]
+        assert await shown.sources() == [link]
+        assert await shown.view.get_attribute("img", "alt") == "Picture: a lighthouse"
+        assert await shown.facts() == [
+            "1024 \N{MULTIPLICATION SIGN} 1024",
+            "seedream-4.0",
+            "expires in 23 h 59 min",
+        ]
+        assert "emulat" not in await shown.words()
+        assert await shown.seen("reads") == []
+
+
+async def test_a_batch_of_15_is_shown_with_one_large_and_all_small(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.batch(stage, emulator) as shown:
+        links = await shown.sources("[role=tab] img")
+        assert len(set(links)) == 15
+        assert await shown.sources(".shown img") == links[:1]
+        await shown.view.click("[role=tab] >> nth=11")
+        assert await shown.sources(".shown img") == [links[11]]
+        assert await shown.view.get_attribute("[role=tab] >> nth=11", "aria-selected") == "true"
+        assert (await shown.view.get_attribute(".shown img", "alt") or "").startswith("Picture 12 of 15: 15")
+
+
+async def test_where_the_model_picks_the_size_the_picture_tells_it(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.after_some(stage, emulator) as shown:
+        await shown.call("generate_image", prompt="a lighthouse, 16:9", size="1K")
+        await shown.all_seen()
+        await expect(shown.view.locator(".facts")).to_contain_text("1376 \N{MULTIPLICATION SIGN} 768")
+
+
+async def test_an_edit_says_from_how_many_references(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.edit(stage, emulator) as shown:
+        assert (await shown.facts())[:3] == [
+            "768 \N{MULTIPLICATION SIGN} 1366",
+            "seedream-4.0",
+            "from 1 reference",
+        ]
+
+
+async def test_emulated_and_recovered_and_warnings_are_said(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.after_some(stage, emulator) as shown:
+        result = await shown.call("generate_image", prompt="a " * 700, size=SMALL)
+        await expect(shown.view.locator("ul.warnings")).to_contain_text("600")
+        result["structuredContent"] |= {"emulated": True, "recovered": True}
+        await shown.tell("sendToolResult", result)
+        await shown.view.wait_for_selector(".badge:text-is('emulated') + .badge:text-is('recovered')")
+        assert "nothing was billed" in await shown.words()
+        assert await shown.view.inner_text(".prompt") == "a " * 139 + "a…"
+        await shown.view.click("text=Show all")
+        assert (await shown.view.inner_text(".prompt")).split() == ["a"] * 700
+
+
+async def test_an_error_says_what_to_do_and_whether_it_was_billed(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.error(stage, emulator) as shown:
+        said = await shown.words()
+        assert "invalid_argument" in said
+        assert "size: 512x512 has 262,144 pixels" in said
+        assert "Correct the arguments and call again; nothing was sent to the API" in said
+        assert "Who can\nThe assistant\nBilled\nNo" in said
+        assert await shown.sources() == []
+
+
+async def test_a_cancelled_call_says_so(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.making(stage, emulator) as shown:
+        await shown.tell("sendToolCancelled", {"reason": "user action"})
+        await shown.view.wait_for_selector("text=The call was cancelled: user action.")
+
+
+async def test_an_empty_list_is_friendly(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.empty(stage, emulator) as shown:
+        assert "Ask for one in the conversation" in await shown.words()
+        assert not await shown.view.is_visible("nav")
+
+
+# The gallery
+
+
+async def test_a_gallery_goes_back_and_forth_and_shows_one_large(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.gallery(stage, emulator) as shown:
+        cards = shown.view.locator("button.card")
+        newest = await cards.all_inner_texts()
+        assert len(newest) == 12
+        assert "outcome unknown" in newest[1]
+        assert "failed" in newest[2]
+        assert "The API's moderation refused" in newest[2]
+
+        await shown.view.click("text=Older")
+        await expect(cards).to_have_count(3)
+        await expect(shown.view.locator(".gallery > .status")).to_have_text("Page 2, 3 generations.")
+        assert "3 pictures" in (await cards.all_inner_texts())[1]
+        await shown.view.dispatch_event("text=Older", "click")  # there is no such page
+        await shown.view.click("button.card >> nth=1")
+        await shown.view.wait_for_selector("h1:text-is('3 pictures')")
+        await expect(shown.view.locator("h1")).to_be_focused()
+        await shown.view.click("text=Recent pictures")
+        await expect(cards.nth(1)).to_be_focused()
+
+        await shown.view.click("text=Newer")
+        await expect(cards).to_have_count(12)
+        assert await cards.all_inner_texts() == newest
+        calls = await shown.seen("calls")
+        assert [call["limit"] for call in calls] == [12]
+
+
+async def test_recent_pictures_open_under_a_result(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.recent(stage, emulator) as shown:
+        assert len(await shown.sources("button.card img")) == 2
+        await shown.view.click("button.card >> nth=1")
+        await shown.view.wait_for_selector("h2:text-is('1 picture')")
+        await shown.view.click("[aria-expanded=true]:has-text('Recent')")
+        assert not await shown.view.is_visible(".gallery")
+
+
+async def test_a_list_that_cant_be_had_says_so(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.result(stage, emulator) as shown:
+        await shown.page.evaluate("() => { bridge.oncalltool = () => { throw new Error('not now'); }; }")
+        await shown.view.click("text=Recent pictures")
+        await shown.view.wait_for_selector("text=The list could not be had: not now")
+
+
+# Links that expire, hosts that block
+
+
+async def test_an_expired_picture_says_so_and_offers_nothing(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.expired(stage, emulator) as shown:
+        assert await shown.sources() == []
+        for name in ("Open", "Copy link", "Edit this one"):
+            assert not await shown.view.is_visible(f"text={name}")
+        assert await shown.seen("reads") == []
+
+
+async def test_an_expired_picture_that_was_saved_is_still_shown(
+    stage: Stage, emulator: Emulator, tmp_path: Path
+) -> None:
+    async with scenes.expired(stage, emulator, saved_in=tmp_path) as shown:
+        (saved,) = tmp_path.rglob("*.jpg")
+        assert f"The link has expired. Saved as {saved}." in await shown.words()
+        (source,) = await shown.sources()
+        assert source.startswith("data:image/jpeg;base64,")
+        assert not await shown.view.is_visible("text=Copy link")
+        assert await shown.view.is_visible("text=Edit this one")
+
+
+async def test_the_time_that_is_left_is_counted_down_to_the_end(stage: Stage, emulator: Emulator) -> None:
+    async with serving(emulator) as client:
+        await generate(client, "a paper boat")
+        async with stage.host(client, clock=True) as shown:
+            await shown.call("generate_image", prompt="a lighthouse", size=SMALL)
+            facts = shown.view.locator(".facts")
+            await expect(facts).to_contain_text("expires in 23 h 59 min")
+            for forward, left in (("23:00:30", "expires in 59 min"), ("58:00", "expires in 1 min")):
+                await shown.page.clock.fast_forward(forward)
+                await expect(facts).to_contain_text(left)
+            await shown.page.clock.fast_forward("03:00")
+            await expect(facts).to_contain_text("expired")
+            await expect(shown.view.locator("text=Copy link")).to_be_hidden()
+            await shown.view.wait_for_selector("text=The link has expired, and")
+            assert len(await shown.sources()) == 1  # what was seen stays
+
+
+async def test_a_blocked_image_host_is_gone_around_by_small_pictures(
+    stage: Stage, emulator: Emulator
+) -> None:
+    async with scenes.blocked(stage, emulator) as shown:
+        assert {source[:22] for source in await shown.sources()} == {"data:image/jpeg;base64"}
+        reads = [uri.rpartition("/")[2] for uri in await shown.seen("reads")]
+        assert sorted(reads) == ["1"] + ["thumbnail"] * 4
+        assert await shown.page.evaluate("seen.mostReads") <= 2
+
+
+async def test_previews_of_the_result_are_used_before_anything_is_asked(
+    stage: Stage, emulator: Emulator
+) -> None:
+    async with serving(emulator) as client:
+        prefetched = await fetch(client)
+        async with stage.host(client, prefetched=prefetched) as shown:
+            await shown.call("generate_image", **BATCH | {"max_images": 3, "preview": True})
+            await shown.all_seen()
+            assert len(await shown.sources("[role=tab] img")) == 3
+            assert not [uri for uri in await shown.seen("reads") if "thumbnail" in uri]
+
+
+async def test_where_no_way_leads_to_the_picture_the_view_says_why(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.blind(stage, emulator) as shown:
+        host = emulator.url.removeprefix("http://")
+        assert f"This host does not show pictures from {host}." in await shown.words()
+        await shown.view.click("text=Open link")
+        await shown.view.wait_for_selector("text=Opened.")
+        (opened,) = await shown.seen("opened")
+        assert opened["url"].startswith(emulator.url)
+        assert await shown.sources() == []
