@@ -17,30 +17,34 @@ WORKERS ?= 4
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The clients of the TypeScript SDK, where there is npm; without them, their tests say that they are skipped.
-TYPESCRIPT := tests/typescript/node_modules/.installed
-$(TYPESCRIPT): tests/typescript/package.json tests/typescript/package-lock.json
+# What tests take from npm, where there is one: the TypeScript SDK's clients, and for the view the official
+# host's side of MCP Apps. Without it, those tests say that they are skipped.
+NPM := tests/typescript/node_modules/.installed tests/view/node_modules/.installed
+tests/%/node_modules/.installed: tests/%/package.json tests/%/package-lock.json
 	@if command -v npm >/dev/null; then \
-	  echo "Installing the TypeScript SDK's clients for the tests (once)"; \
-	  cd tests/typescript && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.installed; \
+	  echo "Installing npm packages for tests/$* (once)"; \
+	  cd tests/$* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.installed; \
 	else \
-	  echo "There is no npm: THE TYPESCRIPT SDK'S CLIENTS WILL NOT BE TESTED"; \
+	  echo "There is no npm: WHAT NEEDS tests/$* WILL NOT BE TESTED"; \
 	fi
+
+# The tests of the view share a browser: one process runs them all.
+PYTEST := pytest -n $(WORKERS) --dist loadgroup
 
 demo: .venv/installed
 	$(BIN)/mcp-server-seedream demo
 
-test: .venv/installed $(TYPESCRIPT)
-	$(BIN)/python -m pytest -n $(WORKERS)
+test: .venv/installed $(NPM)
+	$(BIN)/python -m $(PYTEST)
 
 # Without a Redis or Valkey its tests are skipped, loudly, and what only they reach is not counted.
 FLOOR = $(if $(shell command -v redis-server || command -v valkey-server),100,94)
-check: .venv/installed $(TYPESCRIPT)
+check: .venv/installed $(NPM)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(WORKERS)
+	$(BIN)/coverage run -m $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under $(FLOOR)
 
@@ -78,4 +82,4 @@ pins: .venv/installed
 	echo hatchling | $(COMPILE) --constraint requirements.txt - -o deploy/requirements.build.txt
 
 clean:
-	rm -rf .venv tests/typescript/node_modules dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv tests/typescript/node_modules tests/view/node_modules dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
