@@ -2,10 +2,19 @@
 
 /** The link to a picture, which the host opens where it can. */
 function openLink(image, label, say) {
-  const link = el("a", { className: "button", href: image.url, target: "_blank", rel: "noopener noreferrer" });
+  const link = el("a", {
+    className: "button",
+    href: image.url,
+    target: "_blank",
+    rel: "noopener noreferrer",
+  });
   link.append(icon("open"), el("span", {}, label));
   link.addEventListener("click", async (event) => {
-    if (!host.capabilities.openLinks || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    if (!host.capabilities.openLinks) {
+      say("If nothing opened, this host opens no links from here: copy it instead.");
+      return;
+    }
     event.preventDefault();
     try {
       await ask("ui/open-link", { url: image.url });
@@ -53,7 +62,13 @@ async function copyOrShow(words, what, status) {
     return;
   }
   status.say(`${what}, to copy by hand:`);
-  const field = el("textarea", { value: words, readOnly: true, rows: 3, "aria-label": what, className: "by-hand" });
+  const field = el("textarea", {
+    value: words,
+    readOnly: true,
+    rows: 3,
+    "aria-label": what,
+    className: "by-hand",
+  });
   status.append(field);
   field.select();
 }
@@ -86,7 +101,9 @@ function actionsFor(image) {
 function explanationOf(image, gone) {
   const saved = image.path ? ["Saved as ", el("code", {}, image.path), "."] : [];
   if (!gone) return saved;
-  return saved.length ? ["The link has expired. ", ...saved] : ["The link has expired, and this server saved no copy."];
+  return saved.length
+    ? ["The link has expired. ", ...saved]
+    : ["The link has expired, and this server saved no copy."];
 }
 
 /** The button that opens the form "What should change?", and the form. */
@@ -99,7 +116,12 @@ function editor(image, status) {
     { id, className: "edit", role: "group", "aria-label": "Edit this picture", hidden: true },
     el("label", { htmlFor: wish.id }, "What should change?"),
     wish,
-    el("div", { className: "row" }, send, button("Cancel", null, () => close(true))),
+    el(
+      "div",
+      { className: "row" },
+      send,
+      button("Cancel", null, () => close(true)),
+    ),
   );
   const opener = button("Edit this one", "edit", () => (form.hidden ? open() : close(true)), {
     className: "button main",

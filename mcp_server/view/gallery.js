@@ -15,7 +15,12 @@ class Gallery {
   constructor(heading, heard = "") {
     this.#heading = heading;
     this.#heard = heard;
-    this.element = el("section", { className: "gallery", "aria-label": "Recent pictures" }, this.#place, this.#status);
+    this.element = el(
+      "section",
+      { className: "gallery", "aria-label": "Recent pictures" },
+      this.#place,
+      this.#status,
+    );
   }
 
   /** Begin with this page. */
@@ -26,7 +31,10 @@ class Gallery {
 
   /** Begin with the newest page, asked for over the bridge. */
   async load() {
-    this.#place.replaceChildren(this.#headline(), el("div", { className: "cards" }, ...Array.from({ length: 4 }, blankCard)));
+    this.#place.replaceChildren(
+      this.#headline(),
+      el("div", { className: "cards" }, ...Array.from({ length: 4 }, blankCard)),
+    );
     await this.#fetch();
   }
 
@@ -53,7 +61,11 @@ class Gallery {
   }
 
   #headline() {
-    return el("div", { className: `head ${this.#heard}` }, el(this.#heading, { tabIndex: -1 }, "Recent pictures"));
+    return el(
+      "div",
+      { className: `head ${this.#heard}` },
+      el(this.#heading, { tabIndex: -1 }, "Recent pictures"),
+    );
   }
 
   #draw() {
@@ -78,12 +90,23 @@ class Gallery {
   #pager(more, last) {
     const canAsk = Boolean(host.capabilities.serverTools);
     const page = this.#pages.length;
-    if (more && !canAsk) return el("p", { className: "note" }, "There are older ones: ask for them in the conversation.");
+    if (more && !canAsk)
+      return el("p", { className: "note" }, "There are older ones: ask for them in the conversation.");
     if (page === 1 && !more) return null;
-    const newer = button("Newer", "newer", () => this.#newer(), { "aria-disabled": page === 1 ? "true" : null });
-    const older = button("Older", "older", () => this.#older(more, last), { "aria-disabled": more ? null : "true" });
+    const newer = button("Newer", "newer", () => this.#newer(), {
+      "aria-disabled": page === 1 ? "true" : null,
+    });
+    const older = button("Older", "older", () => this.#older(more, last), {
+      "aria-disabled": more ? null : "true",
+    });
     older.append(older.firstChild);
-    return el("nav", { className: "row pager", "aria-label": "Pages" }, newer, el("span", { className: "note" }, `Page ${page}`), older);
+    return el(
+      "nav",
+      { className: "row pager", "aria-label": "Pages" },
+      newer,
+      el("span", { className: "note" }, `Page ${page}`),
+      older,
+    );
   }
 
   async #older(more, last) {
@@ -115,11 +138,19 @@ class Gallery {
         images.length ? frame(images[0], generation) : blank(generation),
         images.length > 1 && el("span", { className: "count" }, counted(images.length, "picture")),
       ),
-      el("span", { className: "card-prompt" }, generation.prompt || "No prompt on record"),
-      el("span", { className: "note" }, [generation.created ? localDate(generation.created) : "", state].filter(Boolean).join(" · ")),
+      el("span", { className: "card-prompt", dir: "auto" }, generation.prompt || "No prompt on record"),
+      el(
+        "span",
+        { className: "note" },
+        [generation.created ? localDate(generation.created) : "", state].filter(Boolean).join(" · "),
+      ),
       generation.note && el("span", { className: "note card-note" }, generation.note),
     ];
-    const card = el("button", { type: "button", className: "card", onclick: () => this.#open(generation) }, ...inside);
+    const card = el(
+      "button",
+      { type: "button", className: "card", onclick: () => this.#open(generation) },
+      ...inside,
+    );
     card.dataset.generation = generation.id;
     return el("li", {}, card);
   }
@@ -148,4 +179,8 @@ const blank = (generation, status = stateOf(generation)) =>
     : el("span", { className: "frame tile" }, el("span", { className: "missing" }, icon("trouble"), status));
 
 const blankCard = () =>
-  el("div", { className: "card" }, el("span", { className: "cover" }, el("span", { className: "frame tile pending" })));
+  el(
+    "div",
+    { className: "card" },
+    el("span", { className: "cover" }, el("span", { className: "frame tile pending" })),
+  );

@@ -22,13 +22,19 @@ function applyContext(changes) {
 
 const fonts = document.head.appendChild(document.createElement("style"));
 
-/** Tell the host how tall the view is, now and whenever that changes. Nothing in it is tall by the window. */
+/**
+ * Tell the host how tall the view is, now and whenever that changes.
+ *
+ * But for the full screen, where the host decides, nothing in it is as tall as the window says: else the two
+ * would drive each other up.
+ */
 function reportHeight() {
   let last = 0;
   const report = () => {
-    const { height: fixed, maxHeight = Infinity } = host.context.containerDimensions ?? {};
+    const { displayMode, containerDimensions } = host.context;
+    const { height: fixed, maxHeight = Infinity } = containerDimensions ?? {};
     const height = Math.min(Math.ceil(root.getBoundingClientRect().height), maxHeight);
-    if (fixed !== undefined || height === last) return;
+    if (fixed !== undefined || displayMode === "fullscreen" || height === last) return;
     last = height;
     host.bridge.notify("ui/notifications/size-changed", { height });
   };
@@ -50,7 +56,7 @@ function localDate(date) {
 /** The result of a tool of this server, called without the model; `Refused` where it or the host failed. */
 async function callTool(name, args) {
   const result = await host.bridge.request("tools/call", { name, arguments: args });
-  if (result.isError) throw new Refused(textOf(result) || "the server failed");
+  if (result.isError) throw new Refused(textOf(result).split("\n")[0] || "the server failed");
   return result;
 }
 

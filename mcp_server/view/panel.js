@@ -38,7 +38,8 @@ function panel(generation, { heading = "h2", title = titleOf(generation) } = {})
 
 function titleOf(generation) {
   const { status, images } = generation;
-  if (status === "pending") return images.length > 1 ? `Making up to ${images.length} pictures…` : "Making a picture…";
+  if (status === "pending")
+    return images.length > 1 ? `Making up to ${images.length} pictures…` : "Making a picture…";
   if (!images.length) return "No pictures";
   return counted(images.length, "picture");
 }
@@ -66,8 +67,10 @@ function words(generation) {
     generation.prompt && prompt(generation.prompt),
     facts,
     generation.note && el("p", { className: "note" }, generation.note),
-    generation.emulated && el("p", { className: "note" }, "Drawn by the emulator, not by Seedream: nothing was billed."),
-    generation.recovered && el("p", { className: "note" }, "Recovered: made for an earlier call, and billed only once."),
+    generation.emulated &&
+      el("p", { className: "note" }, "Drawn by the emulator, not by Seedream: nothing was billed."),
+    generation.recovered &&
+      el("p", { className: "note" }, "Recovered: made for an earlier call, and billed only once."),
   );
 }
 
@@ -84,8 +87,8 @@ function factsOf(image, generation) {
 const LONG_PROMPT = 280;
 
 function prompt(whole) {
-  if (whole.length <= LONG_PROMPT) return el("p", { className: "prompt" }, whole);
-  const line = el("p", { className: "prompt" }, short(whole, LONG_PROMPT));
+  const line = el("p", { className: "prompt", dir: "auto" }, short(whole, LONG_PROMPT));
+  if (whole.length <= LONG_PROMPT) return line;
   const more = button("Show all", null, () => {
     const open = more.getAttribute("aria-expanded") === "true";
     line.textContent = open ? short(whole, LONG_PROMPT) : whole;
@@ -99,7 +102,11 @@ function prompt(whole) {
 
 function warnings(all) {
   if (!all.length) return null;
-  return el("ul", { className: "warnings", "aria-label": "Warnings" }, ...all.map((one) => el("li", {}, icon("trouble"), el("span", {}, one))));
+  return el(
+    "ul",
+    { className: "warnings", "aria-label": "Warnings" },
+    ...all.map((one) => el("li", {}, icon("trouble"), el("span", {}, one))),
+  );
 }
 
 /** The pictures small, in rows; the one that is chosen is shown large. */
@@ -121,7 +128,11 @@ function filmstrip(images, generation, shown, show) {
     ),
   );
   if (generation.status === "pending") {
-    return el("div", { className: "filmstrip", "aria-hidden": "true" }, ...images.map((one) => frame(one, generation)));
+    return el(
+      "div",
+      { className: "filmstrip", "aria-hidden": "true" },
+      ...images.map((one) => frame(one, generation)),
+    );
   }
   const strip = el("div", { className: "filmstrip", role: "tablist", "aria-label": "Pictures" }, ...tiles);
 
@@ -139,6 +150,10 @@ function filmstrip(images, generation, shown, show) {
   }
 
   mark(0);
-  arrowKeys(strip, () => tiles, (tile) => choose(tiles.indexOf(tile)));
+  arrowKeys(
+    strip,
+    () => tiles,
+    (tile) => choose(tiles.indexOf(tile)),
+  );
   return strip;
 }

@@ -82,7 +82,8 @@ function measure(image, img) {
 
 function explanation(image, large) {
   let words = "This picture can't be shown here.";
-  if (expired(image)) words = image.path ? "The saved picture can't be shown here." : "This picture has expired.";
+  if (expired(image))
+    words = image.path ? "The saved picture can't be shown here." : "This picture has expired.";
   else if (blocked(image)) words = `This host does not show pictures from ${hostOf(image.url)}.`;
   else if (image.url) words = `The picture did not load from ${hostOf(image.url)}.`;
   if (!large) return el("div", { className: "missing" }, icon("picture"), expired(image) && "expired");

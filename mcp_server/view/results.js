@@ -81,7 +81,11 @@ function toResult(result, input) {
     generation = toGeneration({ ...requested, ...structured }, list(structured.images));
     generation.references = strings(requested.images).length;
   } else {
-    generation = fromText(textOf(result), blocks.filter((block) => block.type === "resource_link"), input);
+    generation = fromText(
+      textOf(result),
+      blocks.filter((block) => block.type === "resource_link"),
+      input,
+    );
   }
   const previews = blocks
     .filter((block) => block.type === "image")
@@ -92,6 +96,7 @@ function toResult(result, input) {
   if (previews.length === generation.images.length) {
     generation.images.forEach((image, index) => (image.preview = previews[index]));
   }
+  if (!generation.images.length) generation.note ||= textOf(result);
   return generation;
 }
 
@@ -106,7 +111,13 @@ function fromText(said, links, input) {
   const id = /\(Generation ([0-9a-f]+);/.exec(said)?.[1] ?? "";
   const asked = /\bwith (\S+), size (\S+)\.$/m.exec(said) ?? [];
   const warnings = [...said.matchAll(/^Warning: (.+)$/gm)].map((match) => match[1]);
-  const raw = { generation_id: id, prompt: input.prompt, size: asked[2] ?? input.size, model: asked[1], warnings };
+  const raw = {
+    generation_id: id,
+    prompt: input.prompt,
+    size: asked[2] ?? input.size,
+    model: asked[1],
+    warnings,
+  };
   raw.emulated = /^EMULATED/m.test(said);
   raw.recovered = said.startsWith("Recovered");
   found.forEach((image, index) => (image.resource = id && `seedream://generations/${id}/${index + 1}`));
@@ -123,7 +134,10 @@ function toPage(result) {
   };
 }
 
-const ENTRY = /^(?<generation_id>[0-9a-f]+), (?<when>[\d-]+ [\d:]+) UTC, (?<status>[a-z]+)(?<emulated> \(emulated\))?: (?<prompt>.*)$/;
+const ENTRY = new RegExp(
+  "^(?<generation_id>[0-9a-f]+), (?<when>[\\d-]+ [\\d:]+) UTC, (?<status>[a-z]+)" +
+    "(?<emulated> \\(emulated\\))?: (?<prompt>.*)$",
+);
 
 /** The same from the text alone. */
 function listed(said) {

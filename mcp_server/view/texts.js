@@ -32,7 +32,8 @@ const short = (words, most) => (words.length > most ? `${words.slice(0, most).tr
 
 /** What a picture shows, for those who do not see it. */
 function altOf(image, generation) {
-  const which = generation.images.length > 1 ? `Picture ${image.number} of ${generation.images.length}` : "Picture";
+  const which =
+    generation.images.length > 1 ? `Picture ${image.number} of ${generation.images.length}` : "Picture";
   return generation.prompt ? `${which}: ${short(generation.prompt, 200)}` : which;
 }
 

@@ -15,8 +15,9 @@ const announcer = document.body.appendChild(el("p", { className: "unseen", role:
 /** The call is under way: frames of the right shape, as many as may come. */
 function showPending(args) {
   input = args;
-  if (toolName() === "list_images") {
-    showAll("", el("h1", { className: "quiet" }, "Looking for recent pictures…"));
+  if (!text(args.prompt)) {
+    const looking = toolName() === "list_images";
+    showAll("", el("h1", { className: "quiet" }, looking ? "Looking for recent pictures…" : "Waiting…"));
     return;
   }
   const several = args.sequential_image_generation === "auto";
@@ -25,7 +26,16 @@ function showPending(args) {
   const raw = { status: "pending", prompt: args.prompt, size: text(args.size) || "2048x2048" };
   const generation = { ...toGeneration(raw, images), references: strings(args.images).length };
   const title = titleOf(generation);
-  showAll(title, panel(generation, { heading: "h1", title }));
+  // Arguments may come in pieces, many times a second: frames that stay as they are stay.
+  const shape = JSON.stringify([most, raw.size, generation.references]);
+  const shown = main.querySelector(`[data-shape="${CSS.escape(shape)}"] .prompt`);
+  if (shown) {
+    shown.textContent = short(generation.prompt, LONG_PROMPT);
+    return;
+  }
+  const pending = panel(generation, { heading: "h1", title });
+  pending.dataset.shape = shape;
+  showAll(title, pending);
 }
 
 const toolName = () => host.context.toolInfo?.tool?.name;
@@ -65,7 +75,13 @@ function showFailure(failure) {
   const box = el(
     "section",
     { className: "failure", "aria-label": title },
-    el("div", { className: "head" }, icon("trouble"), el("h1", {}, title), failure.code && el("code", { className: "badge" }, failure.code)),
+    el(
+      "div",
+      { className: "head" },
+      icon("trouble"),
+      el("h1", {}, title),
+      failure.code && el("code", { className: "badge" }, failure.code),
+    ),
     el("p", {}, failure.problem),
     el("dl", {}, ...facts.filter(Boolean).flat()),
   );
@@ -79,7 +95,11 @@ function showCancelled({ reason }) {
     { className: "failure", "aria-label": "Cancelled" },
     el("h1", {}, "Cancelled"),
     el("p", {}, why ? `The call was cancelled: ${why}.` : "The call was cancelled."),
-    el("p", { className: "note" }, "A picture that was under way is finished all the same; the same call again gets it without a second bill."),
+    el(
+      "p",
+      { className: "note" },
+      "What was under way is finished all the same; the same call again gets it without a second bill.",
+    ),
   );
   showAll("The call was cancelled.", box, recent());
 }
@@ -93,7 +113,10 @@ const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 function recent() {
   if (!host.capabilities.serverTools) return null;
   const place = el("div", { id: newId("recent"), hidden: true });
-  const opener = button("Recent pictures", "recent", toggle, { "aria-expanded": "false", "aria-controls": place.id });
+  const opener = button("Recent pictures", "recent", toggle, {
+    "aria-expanded": "false",
+    "aria-controls": place.id,
+  });
   opener.classList.add("plain");
 
   function toggle() {
@@ -131,4 +154,8 @@ async function start() {
   reportHeight();
 }
 
-start();
+start().catch((error) => {
+  main.replaceChildren(
+    el("h1", { className: "quiet" }, `This view is part of a conversation. No host: ${error.message}.`),
+  );
+});

@@ -19,7 +19,9 @@ window.embed = async ({ address, capabilities, context, refuse = [], height = nu
   frame.style.height = `${height ?? 40}px`;
   document.body.append(frame);
 
-  const bridge = new AppBridge(null, { name: "test-host", version: "1" }, capabilities, { hostContext: context });
+  const bridge = new AppBridge(null, { name: "test-host", version: "1" }, capabilities, {
+    hostContext: context,
+  });
   const noting = (list, name) => async (params) => {
     window.seen[list].push(params);
     return refuse.includes(name) ? { isError: true } : {};

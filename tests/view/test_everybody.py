@@ -1,9 +1,13 @@
 """Whatever a host hands over, and whoever looks at it."""
 
+import base64
+
 import pytest
 from playwright.async_api import expect
 
 from mcp_server.emulator import Emulator
+from mcp_server.view import document
+from tests.conftest import image_bytes
 from tests.view import scenes
 from tests.view.scenes import BATCH, SCENES, generate, serving
 from tests.view.stage import Stage
@@ -52,6 +56,28 @@ async def test_a_list_is_read_from_its_text_where_there_is_no_more(stage: Stage,
             await shown.view.click("text=a lighthouse: tall")
             await shown.all_seen()
             assert await shown.sources() == [made["images"][0]["url"]]
+
+
+async def test_a_text_without_pictures_is_shown_as_it_is(stage: Stage, emulator: Emulator) -> None:
+    async with serving(emulator) as client, stage.host(client) as shown:
+        await shown.tell("sendToolResult", {"content": [{"type": "text", "text": "Something\nelse."}]})
+        await shown.view.wait_for_selector("h1:text-is('No pictures')")
+        assert "Something\nelse." in await shown.words()
+        preview = {
+            "type": "image",
+            "data": base64.b64encode(image_bytes(8, 8)).decode(),
+            "mimeType": "image/jpeg",
+        }
+        await shown.tell("sendToolResult", {"content": [preview]})
+        await shown.all_seen()
+        assert len(await shown.sources()) == 1
+
+
+async def test_on_its_own_the_view_says_where_it_belongs(stage: Stage) -> None:
+    page = await stage.browser.new_page()
+    await page.set_content(document())
+    await page.wait_for_selector("text=This view is part of a conversation.")
+    await page.close()
 
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(1)</script>"

@@ -92,6 +92,8 @@ async def test_a_host_without_optional_capabilities_shows_all_that_it_can(
     async with scenes.result(stage, emulator, capabilities={}) as shown:
         assert not await shown.view.is_visible("text=Recent pictures")
         assert await shown.view.get_attribute("a:has-text('Open')", "target") == "_blank"
+        await shown.view.click("text=Open")  # which the frame's sandbox lets nobody do
+        await shown.view.wait_for_selector("text=this host opens no links from here")
         await edit(shown)
         await shown.view.wait_for_selector("text=ready to paste")
         assert "make it green" in await shown.clipboard()
@@ -173,6 +175,14 @@ async def test_the_frame_is_as_tall_as_the_view_and_comes_to_rest(stage: Stage, 
         sizes = await shown.seen("sizes")
         assert len(sizes) <= 8
         assert all(one != other for one, other in pairwise(sizes))
+
+
+async def test_where_the_host_sets_the_height_nothing_is_reported(stage: Stage, emulator: Emulator) -> None:
+    for context in ({"displayMode": "fullscreen"}, {"containerDimensions": {"height": 700, "width": 760}}):
+        async with serving(emulator) as client, stage.host(client, context=context, height=700) as shown:
+            await shown.call("list_images")
+            await shown.view.wait_for_selector("text=No pictures yet.")
+            assert await shown.seen("sizes") == []
 
 
 async def test_over_a_real_server_the_same(stage: Stage, emulator: Emulator, tmp_path: Path) -> None:

@@ -90,6 +90,19 @@ async def test_a_cancelled_call_says_so(stage: Stage, emulator: Emulator) -> Non
         await shown.view.wait_for_selector("text=The call was cancelled: user action.")
 
 
+async def test_while_the_arguments_come_in_pieces_the_frames_stay(stage: Stage, emulator: Emulator) -> None:
+    async with serving(emulator) as client, stage.host(client) as shown:
+        await shown.tell("sendToolInputPartial", {"arguments": {}})
+        await shown.view.wait_for_selector("text=Waiting")
+        await shown.tell("sendToolInputPartial", {"arguments": {"prompt": "a li", "size": "2560x1440"}})
+        frame = await shown.view.wait_for_selector(".frame.pending")
+        await shown.tell("sendToolInputPartial", {"arguments": {"prompt": "a light", "size": "2560x1440"}})
+        await shown.view.wait_for_selector(".prompt:text-is('a light')")
+        assert await frame.evaluate("one => one.isConnected && one.clientWidth / one.clientHeight") > 1.7
+        await shown.tell("sendToolInput", {"arguments": {"prompt": "a light", "size": "1440x2560"}})
+        await shown.view.wait_for_function("one => !one.isConnected", arg=frame)
+
+
 async def test_an_empty_list_is_friendly(stage: Stage, emulator: Emulator) -> None:
     async with scenes.empty(stage, emulator) as shown:
         assert "Ask for one in the conversation" in await shown.words()
