@@ -42,7 +42,8 @@ def _row(record: Record) -> str:
         f'src="/thumbnails/{record.id}/{number}.jpg" alt="picture {number}"></a>'
         for number in range(1, record.billed_images + 1)
     )
-    references = f", {len(record.thumbnails)} references" if record.thumbnails else ""
+    given = len(record.thumbnails)
+    references = f", {given} {'reference' if given == 1 else 'references'}" if given else ""
     watermark = ", watermark" if wanted.watermark else ""
     return (
         f"<article><p>{escape(wanted.prompt[:400])}</p>"
