@@ -96,6 +96,7 @@ async def test_while_the_arguments_come_in_pieces_the_frames_stay(stage: Stage, 
         await shown.view.wait_for_selector("text=Waiting")
         await shown.tell("sendToolInputPartial", {"arguments": {"prompt": "a li", "size": "2560x1440"}})
         frame = await shown.view.wait_for_selector(".frame.pending")
+        assert frame is not None
         await shown.tell("sendToolInputPartial", {"arguments": {"prompt": "a light", "size": "2560x1440"}})
         await shown.view.wait_for_selector(".prompt:text-is('a light')")
         assert await frame.evaluate("one => one.isConnected && one.clientWidth / one.clientHeight") > 1.7
