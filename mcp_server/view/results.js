@@ -77,9 +77,9 @@ function toResult(result, input) {
   const structured = result.structuredContent;
   let generation;
   if (Array.isArray(structured?.images)) {
-    const requested = structured.requested ?? {};
+    const requested = structured.requested ?? {}; // as sent: the models name their references differently
     generation = toGeneration({ ...requested, ...structured }, list(structured.images));
-    generation.references = strings(requested.images).length;
+    generation.references = strings(requested.images ?? requested.image).length;
   } else {
     generation = fromText(
       textOf(result),

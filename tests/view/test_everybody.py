@@ -1,13 +1,14 @@
 """Whatever a host hands over, and whoever looks at it."""
 
 import base64
+from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
 
 from mcp_server.emulator import Emulator
 from mcp_server.view import document
-from tests.conftest import image_bytes
+from tests.conftest import fault, image_bytes
 from tests.view import scenes
 from tests.view.scenes import BATCH, SCENES, generate, serving
 from tests.view.stage import Stage
@@ -42,20 +43,27 @@ async def test_any_part_of_a_result_is_enough_for_the_pictures(
                 assert "expires in 23 h" in await shown.words()
 
 
-async def test_a_list_is_read_from_its_text_where_there_is_no_more(stage: Stage, emulator: Emulator) -> None:
-    async with serving(emulator) as client:
+async def test_a_list_is_read_from_its_text_where_there_is_no_more(
+    stage: Stage, emulator: Emulator, tmp_path: Path
+) -> None:
+    async with serving(emulator, SEEDREAM_SAVE_DIR=str(tmp_path)) as client:
         made = await generate(client, "a lighthouse: tall")
-        for _ in range(2):
-            await generate(client, "another")
-        whole = await client.call_tool("list_images", {"limit": 3})
+        emulator.app.faults.add(fault(times=1, status=400, reason="ILLEGAL_PROMPT", message="no"))
+        await client.call_tool("generate_image", {"prompt": "refused"})
+        whole = await client.call_tool("list_images", {})
         text = whole.content[0].model_dump(mode="json", by_alias=True, exclude_none=True)
         context = {"toolInfo": {"tool": {"name": "list_images", "inputSchema": {"type": "object"}}}}
         async with stage.host(client, context=context) as shown:
+            await shown.tell("sendToolInput", {"arguments": {}})
+            await shown.view.wait_for_selector("text=Looking for recent pictures…")
             await shown.tell("sendToolResult", {"content": [text]})
-            await expect(shown.view.locator("button.card")).to_have_count(3)
+            await expect(shown.view.locator("button.card").nth(0)).to_contain_text("The API's moderation")
             await shown.view.click("text=a lighthouse: tall")
             await shown.all_seen()
             assert await shown.sources() == [made["images"][0]["url"]]
+            assert f"Saved as {tmp_path}" in await shown.words()
+            await shown.call("list_images", limit=99)
+            await shown.view.wait_for_selector("h1:text-is('The list could not be had')")
 
 
 async def test_a_text_without_pictures_is_shown_as_it_is(stage: Stage, emulator: Emulator) -> None:

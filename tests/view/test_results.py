@@ -1,4 +1,4 @@
-"""What the view shows: results, the gallery, links that expire, hosts that block."""
+"""What the view shows: results, links that expire, hosts that block."""
 
 from pathlib import Path
 
@@ -61,6 +61,15 @@ async def test_an_edit_says_from_how_many_references(stage: Stage, emulator: Emu
         ]
 
 
+async def test_each_model_has_its_own_name_for_references(stage: Stage, emulator: Emulator) -> None:
+    async with serving(emulator, SEEDREAM_MODEL="seedream-4.5") as client:
+        made = await generate(client, "a red bicycle", size="1920x1920")
+        async with stage.host(client) as shown:
+            link = made["images"][0]["url"]
+            await shown.call("edit_image", prompt="green", images=[link, link], size="1920x1920")
+            await expect(shown.view.locator(".facts")).to_contain_text("seedream-4.5 from 2 references")
+
+
 async def test_emulated_and_recovered_and_warnings_are_said(stage: Stage, emulator: Emulator) -> None:
     async with scenes.after_some(stage, emulator) as shown:
         result = await shown.call("generate_image", prompt="a " * 700, size=SMALL)
@@ -72,6 +81,8 @@ async def test_emulated_and_recovered_and_warnings_are_said(stage: Stage, emulat
         assert await shown.view.inner_text(".prompt") == "a " * 139 + "a…"
         await shown.view.click("text=Show all")
         assert (await shown.view.inner_text(".prompt")).split() == ["a"] * 700
+        await shown.view.click("text=Show less")
+        assert len(await shown.view.inner_text(".prompt")) < 300
 
 
 async def test_an_error_says_what_to_do_and_whether_it_was_billed(stage: Stage, emulator: Emulator) -> None:
@@ -110,52 +121,6 @@ async def test_an_empty_list_is_friendly(stage: Stage, emulator: Emulator) -> No
         assert not await shown.view.is_visible("nav")
 
 
-# The gallery
-
-
-async def test_a_gallery_goes_back_and_forth_and_shows_one_large(stage: Stage, emulator: Emulator) -> None:
-    async with scenes.gallery(stage, emulator) as shown:
-        cards = shown.view.locator("button.card")
-        newest = await cards.all_inner_texts()
-        assert len(newest) == 12
-        assert "outcome unknown" in newest[1]
-        assert "failed" in newest[2]
-        assert "The API's moderation refused" in newest[2]
-
-        await shown.view.click("text=Older")
-        await expect(cards).to_have_count(3)
-        await expect(shown.view.locator(".gallery > .status")).to_have_text("Page 2, 3 generations.")
-        assert "3 pictures" in (await cards.all_inner_texts())[1]
-        await shown.view.dispatch_event("text=Older", "click")  # there is no such page
-        await shown.view.click("button.card >> nth=1")
-        await shown.view.wait_for_selector("h1:text-is('3 pictures')")
-        await expect(shown.view.locator("h1")).to_be_focused()
-        await shown.view.click("text=Recent pictures")
-        await expect(cards.nth(1)).to_be_focused()
-
-        await shown.view.click("text=Newer")
-        await expect(cards).to_have_count(12)
-        assert await cards.all_inner_texts() == newest
-        calls = await shown.seen("calls")
-        assert [call["limit"] for call in calls] == [12]
-
-
-async def test_recent_pictures_open_under_a_result(stage: Stage, emulator: Emulator) -> None:
-    async with scenes.recent(stage, emulator) as shown:
-        assert len(await shown.sources("button.card img")) == 2
-        await shown.view.click("button.card >> nth=1")
-        await shown.view.wait_for_selector("h2:text-is('1 picture')")
-        await shown.view.click("[aria-expanded=true]:has-text('Recent')")
-        assert not await shown.view.is_visible(".gallery")
-
-
-async def test_a_list_that_cant_be_had_says_so(stage: Stage, emulator: Emulator) -> None:
-    async with scenes.result(stage, emulator) as shown:
-        await shown.page.evaluate("() => { bridge.oncalltool = () => { throw new Error('not now'); }; }")
-        await shown.view.click("text=Recent pictures")
-        await shown.view.wait_for_selector("text=The list could not be had: not now")
-
-
 # Links that expire, hosts that block
 
 
@@ -178,6 +143,22 @@ async def test_an_expired_picture_that_was_saved_is_still_shown(
         assert not await shown.view.is_visible("text=Copy link")
         assert await shown.view.is_visible("text=Edit this one")
 
+        saved.unlink()
+        async with stage.host(shown.client) as later:
+            await later.call("list_images")
+            await later.view.click("button.card")
+            await later.view.wait_for_selector("text=The saved picture can't be shown here.")
+
+
+async def test_a_link_that_leads_nowhere_says_so(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.after_some(stage, emulator) as shown:
+        result = await shown.client.call_tool("generate_image", {"prompt": "a lighthouse", "size": SMALL})
+        emulator.app.store._records.clear()
+        await shown.tell("sendToolResult", result.model_dump(mode="json", by_alias=True, exclude_none=True))
+        host = emulator.url.removeprefix("http://")
+        await shown.view.wait_for_selector(f"text=The picture did not load from {host}.")
+        assert await shown.view.is_visible("text=Copy link")
+
 
 async def test_the_time_that_is_left_is_counted_down_to_the_end(stage: Stage, emulator: Emulator) -> None:
     async with serving(emulator) as client:
@@ -189,6 +170,8 @@ async def test_the_time_that_is_left_is_counted_down_to_the_end(stage: Stage, em
             for forward, left in (("23:00:30", "expires in 59 min"), ("58:00", "expires in 1 min")):
                 await shown.page.clock.fast_forward(forward)
                 await expect(facts).to_contain_text(left)
+            await shown.page.clock.fast_forward("01:00")
+            await expect(facts).to_contain_text("expires in less than a minute")
             await shown.page.clock.fast_forward("03:00")
             await expect(facts).to_contain_text("expired")
             await expect(shown.view.locator("text=Copy link")).to_be_hidden()

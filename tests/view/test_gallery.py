@@ -1,0 +1,65 @@
+"""The gallery of recent pictures: pages, one of them large, lists that can't be had."""
+
+import pytest
+from playwright.async_api import expect
+
+from mcp_server.emulator import Emulator
+from tests.view import scenes
+from tests.view.scenes import serving
+from tests.view.stage import Stage
+
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("chromium")]
+
+
+async def test_a_gallery_goes_back_and_forth_and_shows_one_large(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.gallery(stage, emulator) as shown:
+        cards = shown.view.locator("button.card")
+        newest = await cards.all_inner_texts()
+        assert len(newest) == 12
+        assert "outcome unknown" in newest[1]
+        assert "failed" in newest[2]
+        assert "The API's moderation refused" in newest[2]
+
+        await shown.view.click("text=Older")
+        await expect(cards).to_have_count(3)
+        await expect(shown.view.locator(".gallery > .status")).to_have_text("Page 2, 3 generations.")
+        assert "3 pictures" in (await cards.all_inner_texts())[1]
+        await shown.view.dispatch_event("text=Older", "click")  # there is no such page
+        await shown.view.click("button.card >> nth=1")
+        await shown.view.wait_for_selector("h1:text-is('3 pictures')")
+        await expect(shown.view.locator("h1")).to_be_focused()
+        await shown.view.click("text=Recent pictures")
+        await expect(cards.nth(1)).to_be_focused()
+
+        await shown.view.click("text=Newer")
+        await expect(cards).to_have_count(12)
+        assert await cards.all_inner_texts() == newest
+        calls = await shown.seen("calls")
+        assert [call["limit"] for call in calls] == [12]
+
+
+async def test_recent_pictures_open_under_a_result(stage: Stage, emulator: Emulator) -> None:
+    async with scenes.recent(stage, emulator) as shown:
+        assert len(await shown.sources("button.card img")) == 2
+        await shown.view.click("button.card >> nth=1")
+        await shown.view.wait_for_selector("h2:text-is('1 picture')")
+        await shown.view.click("[aria-expanded=true]:has-text('Recent')")
+        assert not await shown.view.is_visible(".gallery")
+
+
+async def test_a_list_that_cant_be_had_says_so(stage: Stage, emulator: Emulator) -> None:
+    failure = "{ isError: true, content: [{ type: 'text', text: '[internal] It failed\\nmore' }] }"
+    answers = (
+        ("{ throw new Error('not now'); }", "not now"),
+        (f"({failure})", "[internal] It failed"),
+        ("new Promise(() => {})", "the host did not answer"),
+    )
+    async with serving(emulator) as client, stage.host(client, clock=True) as shown:
+        await shown.tell("sendToolResult", {"content": [{"type": "text", "text": ""}], "isError": True})
+        assert "The server gave no reason." in await shown.words()
+        for answer, said in answers:
+            await shown.page.evaluate(f"() => {{ bridge.oncalltool = () => {answer}; }}")
+            await shown.view.click("[aria-expanded=false]")
+            await shown.page.clock.fast_forward("01:01")
+            await shown.view.wait_for_selector(f"text=The list could not be had: {said}")
+            await shown.view.click("[aria-expanded=true]")
