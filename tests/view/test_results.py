@@ -144,6 +144,7 @@ async def test_an_expired_picture_that_was_saved_is_still_shown(
         assert await shown.view.is_visible("text=Edit this one")
 
         saved.unlink()
+        emulator.app.store._records.clear()
         async with stage.host(shown.client) as later:
             await later.call("list_images")
             await later.view.click("button.card")
