@@ -118,15 +118,18 @@ def _record(generation: Generation, expired: Expired) -> dict[str, Any]:
         "emulated": generation.emulated,
         "images": images,
     }
+    most = generation.most
     if generation.status == "unknown":
+        those = "1 image" if most == 1 else f"up to {most} images"
         record["note"] = (
-            f"No answer of the API is on record: up to {generation.most} images may have been made and "
-            "billed. The account's usage page can tell."
+            f"No answer of the API is on record: {those} may have been made and billed. The account's usage "
+            "page can tell."
         )
     elif generation.failure:
         record["note"] = f"[{generation.failure.code}] {generation.failure.problem}. Not billed."
     elif generation.status == "pending":
-        record["note"] = f"Up to {generation.most} images are being made."
+        those = "1 image is" if most == 1 else f"Up to {most} images are"
+        record["note"] = f"{those} being made."
     elif generation.abandoned:
         record["note"] = "Never delivered: the same call again gets it, and is not billed."
     return record

@@ -314,7 +314,7 @@ async def test_whoever_has_joined_a_process_that_dies_is_told_and_nothing_is_sen
                 tasks.start_soon(call)
                 await anyio.wait_all_tasks_blocked()
                 listed = await client.call_tool("list_images", {})
-                assert "are being made" in text_of(listed)
+                assert "1 image is being made" in text_of(listed)
                 await dying.renew("b", clock())
                 await dying.close()
             held.let_go.set()

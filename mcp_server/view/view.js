@@ -65,7 +65,7 @@ function showGallery(page) {
 
 function showFailure(failure) {
   const row = (name, words) => words && [el("dt", {}, name), el("dd", {}, words)];
-  const title = toolName() === "list_images" ? "The list could not be had" : "No picture was made";
+  const title = titleOfFailure(failure);
   const facts = [
     row("What to do", sentence(failure.remedy)),
     row("Who can", WHO[failure.who] ?? failure.who),
@@ -86,6 +86,11 @@ function showFailure(failure) {
     el("dl", {}, ...facts.filter(Boolean).flat()),
   );
   showAll(`${title}: ${failure.problem}`, box, recent());
+}
+
+function titleOfFailure({ billed }) {
+  if (toolName() === "list_images") return "The list could not be had";
+  return billed.startsWith("unknown") ? "It is not known what became of this" : "No picture was made";
 }
 
 function showCancelled({ reason }) {

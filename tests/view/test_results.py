@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from mcp_server.emulator import Emulator
+from tests.conftest import fault
 from tests.view import scenes
 from tests.view.host import fetch
 from tests.view.scenes import BATCH, SMALL, generate, serving
@@ -113,6 +114,18 @@ async def test_while_the_arguments_come_in_pieces_the_frames_stay(stage: Stage, 
         assert await frame.evaluate("one => one.isConnected && one.clientWidth / one.clientHeight") > 1.7
         await shown.tell("sendToolInput", {"arguments": {"prompt": "a light", "size": "1440x2560"}})
         await shown.view.wait_for_function("one => !one.isConnected", arg=frame)
+
+
+async def test_a_failure_that_may_be_billed_is_not_called_one_without_a_picture(
+    stage: Stage, emulator: Emulator
+) -> None:
+    emulator.app.faults.add(fault(status=500, times=1))
+    async with serving(emulator) as client, stage.host(client) as shown:
+        await shown.call("generate_image", prompt="a lighthouse")
+        await shown.view.wait_for_selector("h1:text-is('It is not known what became of this')")
+        assert "No picture was made" not in await shown.words()
+        await shown.call("list_images")
+        await shown.view.wait_for_selector("text=1 image may have been made and billed")
 
 
 async def test_an_empty_list_is_friendly(stage: Stage, emulator: Emulator) -> None:
