@@ -11,6 +11,7 @@ from mcp import Client, MCPError
 from mcp.types import BlobResourceContents, TextResourceContents
 from PIL import Image
 
+from mcp_server import __version__
 from mcp_server.view import URI, document
 from tests.conftest import APPS, answering, host, image_bytes, pictures
 from tests.test_pictures import Host, cdn, ok
@@ -107,5 +108,6 @@ def test_the_document_is_whole_in_itself_and_stays_far_below_what_hosts_take() -
     assert html.count("<style>") == 1
     assert html.count("<script>") >= 1
     assert len(json.dumps(html)) < 200_000
+    assert f'version: "{__version__}"' in html
     for outside in ("<link", 'src="http', "@import", "url(http", "import("):
         assert outside not in html

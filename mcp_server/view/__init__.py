@@ -13,6 +13,7 @@ from mcp.server.apps import APP_MIME_TYPE, client_supports_apps
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 
+from mcp_server import __version__
 from mcp_server.callers import current_caller
 from mcp_server.generations import Generations
 from mcp_server.hosts import is_host, is_loopback
@@ -80,7 +81,8 @@ def document() -> str:
         kind = "style" if match["style"] else "script"
         return f"<{kind}>\n{folder.joinpath(match[kind]).read_text('utf-8')}</{kind}>"
 
-    return _PART.sub(joined, folder.joinpath("view.html").read_text("utf-8"))
+    whole = _PART.sub(joined, folder.joinpath("view.html").read_text("utf-8"))
+    return whole.replace("{{version}}", __version__)
 
 
 def _origin(url: str) -> str | None:

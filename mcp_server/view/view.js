@@ -150,7 +150,7 @@ async function start() {
   );
   const { hostCapabilities, hostContext } = await host.bridge.request("ui/initialize", {
     protocolVersion: PROTOCOL_VERSION,
-    appInfo: { name: "seedream-pictures", title: "Seedream pictures", version: "1.0.0" },
+    appInfo: { name: "seedream-pictures", title: "Seedream pictures", version: "{{version}}" },
     appCapabilities: { availableDisplayModes: ["inline", "fullscreen"] },
   });
   host.capabilities = hostCapabilities ?? {};
