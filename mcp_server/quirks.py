@@ -13,7 +13,7 @@ is taken and never shown."""
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """What a host breaks on. Names are compared by their start, in lower case, with hyphens for spaces."""
+    """What a host breaks on. Of names the first words count, in lower case, with hyphens for spaces."""
 
     host: str
     names: tuple[str, ...]
@@ -81,7 +81,8 @@ def breaks_on(client: Implementation | None) -> frozenset[Breaks]:
     return frozenset(
         quirk.breaks
         for quirk in QUIRKS
-        if name.startswith(quirk.names) and (quirk.until is None or _version(client) < quirk.until)
+        if any(_begins(name, known) for known in quirk.names)
+        and (quirk.until is None or _version(client) < quirk.until)
     )
 
 
@@ -91,6 +92,10 @@ def links_wanted(setting: str, client: Implementation | None, *, draws_views: bo
         return setting == "always"
     known = breaks_on(client)
     return "links" not in known and not (draws_views and "links beside a view" in known)
+
+
+def _begins(name: str, known: str) -> bool:
+    return name.startswith(known) and not name[len(known) :][:1].isalnum()
 
 
 def _version(client: Implementation) -> tuple[int, ...]:

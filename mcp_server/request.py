@@ -140,7 +140,8 @@ class GenerateArguments(ToolArguments):
         body["size"] = self.size
         body["sequential_image_generation"] = self.sequential_image_generation
         if self.sequential_image_generation == "auto":
-            cap = {"max_images": self.max_images or DEFAULT_BATCH}
+            room = self.limits.max_images - len(self.references)
+            cap = {"max_images": self.max_images or min(DEFAULT_BATCH, room)}
             body |= {options: cap} if (options := self.limits.batch_options) else cap
         body["watermark"] = watermark if self.watermark is None else self.watermark
         return body

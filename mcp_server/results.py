@@ -74,7 +74,7 @@ def listing(
     for generation in generations:
         record = _record(generation, expired)
         text = "\n".join(_lines(generation, record))
-        if sum(map(len, texts)) + len(text) > LONGEST_LIST:
+        if listed and sum(map(len, texts)) + len(text) > LONGEST_LIST:  # one at least, to go on from
             break
         texts.append(text)
         listed.append(record)

@@ -163,7 +163,7 @@ def output_schema() -> dict[str, Any]:
         "emulated": boolean,
         "usage": {"type": "object"},
     }
-    return {"type": "object", "properties": properties, "required": list(properties)}
+    return {"type": "object", "properties": properties, "required": ["generation_id", "status", "images"]}
 
 
 LIST_DESCRIPTION = (

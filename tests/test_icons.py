@@ -50,13 +50,10 @@ async def test_the_server_the_tools_and_the_prompts_have_icons_that_every_client
     for name, icon in icons.items():
         image, size = picture(icon)
         assert image.width == image.height
-        assert image.width == (48 if name == "server" else 32)
-        assert size < (300 if name == "server" else 200), f"{name}: {size} bytes"
-    own = [
-        picture(icons[name])[0].tobytes()
-        for name in ("server", "generate_image", "edit_image", "list_images")
-    ]
-    assert len(set(own)) == 4
+        assert image.width == 32
+        assert size < 200, f"{name}: {size} bytes"
+    own = [picture(icons[name])[0].tobytes() for name in ("generate_image", "edit_image", "list_images")]
+    assert len(set(own)) == 3
 
 
 async def test_each_icon_stands_out_from_light_and_dark_grounds() -> None:

@@ -285,3 +285,14 @@ def test_hints_are_legal_for_the_model(limits: Limits, arguments: dict[str, Any]
 
 def test_the_default_model_is_the_settings_default() -> None:
     assert make_settings().limits is SEEDREAM_4_0 is GenerateArguments.limits
+
+
+@pytest.mark.parametrize("limits", MODELS.values(), ids=lambda limits: limits.model)
+def test_references_and_the_cap_of_a_batch_never_go_over_the_limit(limits: Limits) -> None:
+    edit = arguments_for(limits)["edit_image"]
+    assert issubclass(edit, GenerateArguments)
+    for given in range(1, limits.max_references + 1):
+        images = [URL] * given
+        asked = edit.model_validate({"prompt": "x", "images": images, "sequential_image_generation": "auto"})
+        body = asked.wire(images, watermark=False)
+        assert billable_images(body) == min(4, limits.max_images - given)

@@ -503,6 +503,13 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     assert "older ones are left out" in text_of(result)
 
 
+def test_one_generation_is_listed_however_long_its_links_are() -> None:
+    huge = made(cdn(*("x" * 4_000 for _ in range(15))))
+    structured = listing([huge, huge], expired, None).structured_content
+    assert len(structured["generations"]) == 1
+    assert (structured["left_out"], structured["more"]) == (1, True)
+
+
 def test_an_expired_link_is_listed_as_such() -> None:
     old = made(cdn("a"), created=datetime.now(UTC) - timedelta(days=2))
     result = listing([old], expired, None)

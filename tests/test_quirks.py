@@ -38,6 +38,8 @@ OTHERS = [
     ("Cline", "3.45.0"),
     ("Cline", "4.0"),
     ("rooster", "1"),
+    ("Kirona", "1"),
+    ("clinejection", "1"),
     ("", ""),
 ]
 MADE = {"prompt": "x"}

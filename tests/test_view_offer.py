@@ -42,6 +42,8 @@ async def test_a_host_without_views_sees_no_difference(mode: str) -> None:
         options = {"mode": mode, "extensions": [APPS] if apps else None}
         async with host(options, transport=network) as client:
             made = await client.call_tool("generate_image", PROMPT)
+            extensions = client.server_capabilities.extensions or {}
+            assert ("io.modelcontextprotocol/ui" in extensions) == (apps and mode == "auto")
             return (
                 [tool.model_dump(exclude={"meta"}) for tool in (await client.list_tools()).tools],
                 [tool.meta for tool in (await client.list_tools()).tools],

@@ -35,11 +35,14 @@ class View:
         self._generations = generations
 
     async def offer(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Middleware: tell clients that draw views of it, where they list tools and resources."""
+        """Middleware: tell clients that draw views of it, where they list tools and resources; no others."""
         result = await call_next(ctx)
-        if not isinstance(result, dict) or not client_supports_apps(ctx):
+        if not isinstance(result, dict):
             return result
-        if ctx.method == "tools/list":
+        if not client_supports_apps(ctx):
+            if ctx.method == "server/discover":
+                result["capabilities"].pop("extensions", None)
+        elif ctx.method == "tools/list":
             for tool in result["tools"]:
                 tool["_meta"] = {**tool.get("_meta", {}), "ui": {"resourceUri": URI}}
         elif ctx.method == "resources/list":
