@@ -234,5 +234,5 @@ def running(*arguments: str, wait_for: str, **variables: str) -> Iterator[tuple[
             pytest.fail(f"the process ended with {process.wait()}")
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
         process.stdout.close()
