@@ -49,8 +49,12 @@ class Bridge {
 
   #take({ id, method, params, ...rest }) {
     if (typeof method !== "string") this.#settle(id, rest);
-    else if (id === undefined) this.#notifications[method]?.(params ?? {});
+    else if (id === undefined) this.#hear(method, params ?? {});
     else this.#answer(id, method, params ?? {});
+  }
+
+  #hear(method, params) {
+    if (Object.hasOwn(this.#notifications, method)) this.#notifications[method](params);
   }
 
   #answer(id, method, params) {

@@ -12,6 +12,11 @@ function timeLeft(expires) {
   return `expires in ${hours ? `${hours} h ${minutes % 60} min` : `${minutes} min`}`;
 }
 
+/** What `table` has under `name`: of its own, not what every object has, like `constructor`. */
+const own = (table, name) => (Object.hasOwn(table, name) ? table[name] : undefined);
+
+const UNKNOWN = "It is not known what became of this";
+
 const STATUS = {
   pending: "being made",
   succeeded: "",
@@ -20,7 +25,7 @@ const STATUS = {
 };
 
 /** A generation's state, where it is worth saying. */
-const stateOf = (generation) => STATUS[generation.status] ?? generation.status;
+const stateOf = (generation) => own(STATUS, generation.status) ?? generation.status;
 
 /** How large a picture is: its real sides where known, else what was asked for. */
 function sizeOf(image, generation) {

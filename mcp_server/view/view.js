@@ -68,7 +68,7 @@ function showFailure(failure) {
   const title = titleOfFailure(failure);
   const facts = [
     row("What to do", sentence(failure.remedy)),
-    row("Who can", WHO[failure.who] ?? failure.who),
+    row("Who can", own(WHO, failure.who) ?? failure.who),
     row("Billed", sentence(failure.billed)),
     row("Warning", failure.warning),
   ];
