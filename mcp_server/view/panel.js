@@ -36,11 +36,14 @@ function panel(generation, { heading = "h2", title = titleOf(generation) } = {})
   return whole;
 }
 
+/** Titles of generations without pictures. */
+const NONE = { failed: "Failed", unknown: UNKNOWN };
+
 function titleOf(generation) {
   const { status, images } = generation;
   if (status === "pending")
     return images.length > 1 ? `Making up to ${images.length} pictures…` : "Making a picture…";
-  if (!images.length) return "No pictures";
+  if (!images.length) return own(NONE, status) ?? "No pictures";
   return counted(images.length, "picture");
 }
 
@@ -76,7 +79,7 @@ function words(generation) {
 
 function factsOf(image, generation) {
   return [
-    image ? sizeOf(image, generation) : generation.size,
+    sizeOf(image, generation),
     generation.model,
     generation.references && `from ${counted(generation.references, "reference")}`,
     generation.created && localDate(generation.created),

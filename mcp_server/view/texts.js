@@ -27,10 +27,11 @@ const STATUS = {
 /** A generation's state, where it is worth saying. */
 const stateOf = (generation) => own(STATUS, generation.status) ?? generation.status;
 
-/** How large a picture is: its real sides where known, else what was asked for. */
+/** How large a picture is: its real sides where known, else what was asked for; so too without one. */
 function sizeOf(image, generation) {
-  if (image.measured) return `${image.width} × ${image.height}`;
-  return generation.size.replace(/^(\d+)x(\d+)$/i, "$1 × $2");
+  if (image?.measured) return `${image.width} × ${image.height}`;
+  const { width, height } = sides(generation.size);
+  return width && height ? `${width} × ${height}` : generation.size;
 }
 
 const short = (words, most) => (words.length > most ? `${words.slice(0, most).trimEnd()}…` : words);

@@ -54,7 +54,8 @@ function isListing(result) {
 function showGeneration(generation) {
   if (!generation.status) generation.status = "succeeded";
   const shown = panel(generation, { heading: "h1" });
-  showAll(`${titleOf(generation)} made.`, shown, recent());
+  const title = titleOf(generation);
+  showAll(generation.images.length ? `${title} made.` : title, shown, recent());
 }
 
 function showGallery(page) {

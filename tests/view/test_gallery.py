@@ -1,11 +1,14 @@
 """The gallery of recent pictures: pages, one of them large, lists that can't be had."""
 
+from typing import Any
+
 import pytest
 from playwright.async_api import expect
 
 from mcp_server.emulator import Emulator
 from tests.view import scenes
-from tests.view.scenes import serving
+from tests.view.host import call_tool, without
+from tests.view.scenes import generate, serving
 from tests.view.stage import Stage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("chromium")]
@@ -63,3 +66,31 @@ async def test_a_list_that_cant_be_had_says_so(stage: Stage, emulator: Emulator)
             await shown.page.clock.fast_forward("01:01")
             await shown.view.wait_for_selector(f"text=The list could not be had: {said}")
             await shown.view.click("[aria-expanded=true]")
+
+
+RECORD = {"generation_id": "a1", "created": "2026-03-04T12:00:00+00:00", "prompt": "x", "size": "1024x1024"}
+
+
+def listing(*generations: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"content": [], "structuredContent": {"generations": generations, **more}}
+
+
+@pytest.mark.parametrize(
+    ("status", "title"),
+    [
+        ("unknown", "It is not known what became of this"),
+        ("failed", "Failed"),
+        ("pending", "Making a picture…"),
+        ("constructor", "No pictures"),
+    ],
+)
+async def test_a_generation_without_pictures_is_titled_by_what_became_of_it(
+    status: str, title: str, stage: Stage, emulator: Emulator
+) -> None:
+    async with serving(emulator) as client, stage.host(client) as shown:
+        await shown.tell("sendToolResult", listing(RECORD | {"status": status}))
+        assert "native code" not in await shown.words()
+        await shown.view.click("button.card")
+        await shown.view.wait_for_selector(f"h1:text-is('{title}')")
+        assert (await shown.facts())[0] == "1024 \N{MULTIPLICATION SIGN} 1024"
+        assert "native code" not in await shown.words()
