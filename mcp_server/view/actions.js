@@ -55,10 +55,10 @@ function copyOldWay(words) {
   }
 }
 
-/** Copy `words`, or show them to be copied by hand; `what` names them. */
-async function copyOrShow(words, what, status) {
+/** Copy `words`, or show them to be copied by hand; `what` names them, `done` says that they are copied. */
+async function copyOrShow(words, what, status, done = `${what} copied.`) {
   if (await copy(words)) {
-    status.say(`${what} copied.`);
+    status.say(done);
     return;
   }
   status.say(`${what}, to copy by hand:`);
@@ -185,7 +185,7 @@ async function putIntoConversation(words, status) {
       await ask("ui/update-model-context", { content });
       status.say("Noted for your next message: write “go ahead”, and the edit begins.");
     } else {
-      await copyOrShow(words, "The request is ready to paste into the conversation: text", status);
+      await copyOrShow(words, "Text", status, "Copied. Paste it into the conversation.");
     }
     return true;
   } catch (error) {

@@ -95,7 +95,7 @@ async def test_a_host_without_optional_capabilities_shows_all_that_it_can(
         await shown.view.click("text=Open")  # which the frame's sandbox lets nobody do
         await shown.view.wait_for_selector("text=this host opens no links from here")
         await edit(shown)
-        await shown.view.wait_for_selector("text=ready to paste")
+        await shown.view.wait_for_selector("text=Copied. Paste it into the conversation.")
         assert "make it green" in await shown.clipboard()
 
 
