@@ -3,6 +3,7 @@
 const main = document.getElementById("view");
 const MOST_PLACES = 15;
 let input = {};
+let settled = false;
 
 /** Show `parts` in place of what is there; whoever listens to the page hears `said`. */
 function showAll(said, ...parts) {
@@ -12,9 +13,14 @@ function showAll(said, ...parts) {
 
 const announcer = document.body.appendChild(el("p", { className: "unseen", role: "status" }));
 
+/** The arguments of the call; where they come late, what it came to stays. */
+function takeInput({ arguments: args }) {
+  input = args ?? {};
+  if (!settled) showPending(input);
+}
+
 /** The call is under way: frames of the right shape, as many as may come. */
 function showPending(args) {
-  input = args;
   if (!text(args.prompt)) {
     const looking = toolName() === "list_images";
     showAll("", el("h1", { className: "quiet" }, looking ? "Looking for recent pictures…" : "Waiting…"));
@@ -41,6 +47,7 @@ function showPending(args) {
 const toolName = () => host.context.toolInfo?.tool?.name;
 
 function showResult(result) {
+  settled = true;
   if (result.isError) showFailure(toFailure(result));
   else if (isListing(result)) showGallery(toPage(result));
   else showGeneration(toResult(result, input));
@@ -95,6 +102,8 @@ function titleOfFailure({ billed }) {
 }
 
 function showCancelled({ reason }) {
+  if (settled) return;
+  settled = true;
   const why = text(reason);
   const box = el(
     "section",
@@ -142,8 +151,8 @@ async function start() {
   host.bridge = new Bridge(
     { ping: () => ({}), "ui/resource-teardown": () => ({}) },
     {
-      "ui/notifications/tool-input-partial": ({ arguments: args }) => showPending(args ?? {}),
-      "ui/notifications/tool-input": ({ arguments: args }) => showPending(args ?? {}),
+      "ui/notifications/tool-input-partial": takeInput,
+      "ui/notifications/tool-input": takeInput,
       "ui/notifications/tool-result": showResult,
       "ui/notifications/tool-cancelled": showCancelled,
       "ui/notifications/host-context-changed": applyContext,

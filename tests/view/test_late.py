@@ -22,6 +22,35 @@ async def heard(shown: Host) -> None:
 # Messages
 
 
+async def test_late_messages_leave_a_result_as_it_is(stage: Stage, emulator: Emulator) -> None:
+    late: dict[str, dict[str, Any]] = {
+        "sendToolInputPartial": {"arguments": {"prompt": "a li"}},
+        "sendToolInput": {"arguments": {"prompt": "a lighthouse"}},
+        "sendToolCancelled": {"reason": "user action"},
+    }
+    async with scenes.result(stage, emulator) as shown:
+        picture = await shown.view.query_selector(".shown img")
+        assert picture is not None
+        for method, params in late.items():
+            await shown.tell(method, params)
+        await heard(shown)
+        assert await picture.evaluate("one => one.isConnected")
+        await shown.call("generate_image", prompt="a second one", size=SMALL)
+        await shown.view.wait_for_selector(".prompt:text-is('a second one')")
+
+
+async def test_a_cancelled_call_stays_cancelled_until_a_result_comes(
+    stage: Stage, emulator: Emulator
+) -> None:
+    async with serving(emulator) as client, stage.host(client) as shown:
+        await shown.tell("sendToolCancelled", {})
+        await shown.tell("sendToolInput", {"arguments": {"prompt": "a lighthouse"}})
+        await heard(shown)
+        assert "The call was cancelled." in await shown.words()
+        await shown.tell("sendToolResult", await call_tool(client, "generate_image", {"prompt": "a boat"}))
+        await shown.view.wait_for_selector("h1:text-is('1 picture')")
+
+
 @pytest.mark.parametrize("method", ["__proto__", "__defineGetter__", "constructor", "toString"])
 async def test_a_message_with_the_name_of_what_every_object_has_is_none(
     method: str, stage: Stage, emulator: Emulator
