@@ -88,13 +88,24 @@ function factsOf(image, generation) {
 }
 
 const LONG_PROMPT = 280;
+const MOST_LINES = 6;
+
+/** The beginning of a prompt that is long, in characters or in lines; else all of it. */
+function collapsed(prompt) {
+  const whole = prompt.trim();
+  const lines = whole.split(/\r\n|[\n\v\f\r\u0085\u2028\u2029]/);
+  const few = lines.length > MOST_LINES ? `${lines.slice(0, MOST_LINES).join("\n")}…` : whole;
+  return short(few, LONG_PROMPT);
+}
+
+const isLong = (prompt) => collapsed(prompt) !== prompt.trim();
 
 function prompt(whole) {
-  const line = el("p", { className: "prompt", dir: "auto" }, short(whole, LONG_PROMPT));
-  if (whole.length <= LONG_PROMPT) return line;
+  const line = el("p", { className: "prompt", dir: "auto" }, collapsed(whole));
+  if (!isLong(whole)) return line;
   const more = button("Show all", null, () => {
     const open = more.getAttribute("aria-expanded") === "true";
-    line.textContent = open ? short(whole, LONG_PROMPT) : whole;
+    line.textContent = open ? collapsed(whole) : whole;
     more.lastChild.textContent = open ? "Show all" : "Show less";
     more.setAttribute("aria-expanded", String(!open));
   });

@@ -33,10 +33,10 @@ function showPending(args) {
   const generation = { ...toGeneration(raw, images), references: strings(args.images).length };
   const title = titleOf(generation);
   // Arguments may come in pieces, many times a second: frames that stay as they are stay.
-  const shape = JSON.stringify([most, raw.size, generation.references]);
+  const shape = JSON.stringify([most, raw.size, generation.references, isLong(generation.prompt)]);
   const shown = main.querySelector(`[data-shape="${CSS.escape(shape)}"] .prompt`);
   if (shown) {
-    shown.textContent = short(generation.prompt, LONG_PROMPT);
+    shown.textContent = collapsed(generation.prompt);
     return;
   }
   const pending = panel(generation, { heading: "h1", title });

@@ -65,3 +65,13 @@ async def test_a_message_with_the_name_of_what_every_object_has_is_none(
 
 
 SIZES = ("2048x1024", "2048 x 1024", "2048X1024", "2048*1024", "2048\N{MULTIPLICATION SIGN}1024")
+
+
+async def test_a_prompt_of_many_lines_is_shown_by_its_first(stage: Stage, emulator: Emulator) -> None:
+    prompt = "\n".join(map(str, range(300)))
+    async with scenes.after_some(stage, emulator) as shown:
+        await shown.call("generate_image", prompt=prompt, size=SMALL)
+        line = shown.view.locator(".prompt")
+        await expect(line).to_have_text("0\n1\n2\n3\n4\n5…")
+        await shown.view.click("text=Show all")
+        assert (await line.inner_text()).split() == prompt.split()
