@@ -98,6 +98,14 @@ function actionsFor(image) {
   return whole;
 }
 
+/** The room of all that, while the picture is being made. */
+function actionsToCome() {
+  const names = ["open", "copy", "edit"];
+  const labels = ["Open", "Copy link", "Edit this one"];
+  const row = el("div", { className: "row" }, ...labels.map((label, index) => button(label, names[index])));
+  return reserved(el("div", { className: "actions" }, row, el("p", { className: "status" })));
+}
+
 function explanationOf(image, gone) {
   const saved = image.path ? ["Saved as ", el("code", {}, image.path), "."] : [];
   if (!gone) return saved;

@@ -41,6 +41,12 @@ function statusLine() {
   return line;
 }
 
+/** `element` as room that is kept: what will stand there is neither seen nor heard yet. */
+function reserved(element) {
+  element?.classList.add("reserved");
+  return element;
+}
+
 let ids = 0;
 
 /** An id that no other element has. */

@@ -25,7 +25,7 @@ function panel(generation, { heading = "h2", title = titleOf(generation) } = {})
     shown.replaceChildren(frame(image, generation, { large: true }));
     image.onmeasured = () => facts.update(image);
     facts.update(image);
-    const next = generation.status === "pending" ? el("div", { className: "actions" }) : actionsFor(image);
+    const next = generation.status === "pending" ? actionsToCome() : actionsFor(image);
     if (actions) actions.replaceWith(next);
     else whole.querySelector(".words").after(next);
     actions = next;
@@ -57,9 +57,11 @@ function words(generation) {
   const facts = el("p", { className: "facts" });
   facts.update = (image) => {
     const left = el("span", {});
-    const parts = factsOf(image, generation).flatMap((fact) => [el("span", {}, fact), " "]);
-    facts.replaceChildren(...parts);
-    if (!image?.ended && !image?.expires) return;
+    const parts = factsOf(image, generation).map((fact) => el("span", {}, fact));
+    if (image && generation.status === "pending")
+      parts.push(...TO_COME.map((fact) => reserved(el("span", {}, fact))));
+    facts.replaceChildren(...parts.flatMap((part) => [part, " "]));
+    if (!image?.ended && (!image?.expires || image.doubtful)) return;
     left.title = image.expires ? `The link works until about ${localDate(image.expires)}` : "";
     facts.append(left);
     everyTick(left, () => (left.textContent = image.ended ? "expired" : timeLeft(image.expires)));
@@ -77,13 +79,16 @@ function words(generation) {
   );
 }
 
+/** Facts that the result will add, about as long. */
+const TO_COME = ["seedream-4.0", "expires in 23 h 59 min"];
+
 function factsOf(image, generation) {
   return [
     sizeOf(image, generation),
     generation.model,
     generation.references && `from ${counted(generation.references, "reference")}`,
     generation.created && localDate(generation.created),
-    stateOf(generation),
+    generation.status !== "pending" && stateOf(generation), // which the title says
   ].filter(Boolean);
 }
 

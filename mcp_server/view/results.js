@@ -29,9 +29,9 @@ function dataUri(data, mimeType) {
   return legal ? `data:${mimeType};base64,${data}` : "";
 }
 
-/** Width and height of `2048x1024`; zeros for a preset. */
+/** Width and height of `2048x1024`, which the server reads as leniently; zeros for a preset. */
 function sides(size) {
-  const match = /^(\d{1,5})x(\d{1,5})$/i.exec(text(size));
+  const match = /^\s*(\d{1,5})\s*[x×*]\s*(\d{1,5})\s*$/i.exec(text(size));
   return { width: side(Number(match?.[1])), height: side(Number(match?.[2])) };
 }
 

@@ -41,7 +41,7 @@ function showPending(args) {
   }
   const pending = panel(generation, { heading: "h1", title });
   pending.dataset.shape = shape;
-  showAll(title, pending);
+  showAll(title, pending, reserved(recent()));
 }
 
 const toolName = () => host.context.toolInfo?.tool?.name;

@@ -64,7 +64,40 @@ async def test_a_message_with_the_name_of_what_every_object_has_is_none(
         await heard(shown)  # what was thrown, the stage would have noticed
 
 
+# Height
+
+
 SIZES = ("2048x1024", "2048 x 1024", "2048X1024", "2048*1024", "2048\N{MULTIPLICATION SIGN}1024")
+
+
+@pytest.mark.parametrize("width", [760, 340])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *({"prompt": "a lighthouse", "size": size} for size in SIZES),
+        BATCH | {"max_images": 3},
+        {"prompt": "long " * 50 + "\n" * 9 + "prompt", "size": SMALL},
+        {"prompt": "make it green", "size": SMALL, "images": []},
+    ],
+    ids=[*SIZES, "batch", "long", "edit"],
+)
+async def test_the_view_is_as_tall_before_the_result_as_with_it(
+    arguments: dict[str, Any], width: int, stage: Stage, emulator: Emulator
+) -> None:
+    async with scenes.after_some(stage, emulator, width=width) as shown:
+        tool = "generate_image"
+        if "images" in arguments:
+            made = await generate(shown.client, "a red bicycle")
+            tool, arguments = "edit_image", arguments | {"images": [made["images"][0]["url"]]}
+        await shown.tell("sendToolInput", {"arguments": arguments})
+        await shown.view.wait_for_selector(".frame.pending")
+        await shown.settled()
+        before = await shown.seen("sizes")
+        await shown.tell("sendToolResult", await call_tool(shown.client, tool, arguments))
+        await shown.view.wait_for_selector("h1:not(:text('Making'))")
+        await shown.all_seen()
+        await heard(shown)
+        assert await shown.seen("sizes") == before
 
 
 async def test_a_prompt_of_many_lines_is_shown_by_its_first(stage: Stage, emulator: Emulator) -> None:
