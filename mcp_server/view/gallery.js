@@ -5,6 +5,7 @@ const PAGE = 12;
 /** The recent generations, page by page, newest first; one of them large when it is chosen. */
 class Gallery {
   #pages = [];
+  #past = false; // the first of them is not the newest one
   #heading;
   #heard;
   #status = statusLine();
@@ -23,9 +24,10 @@ class Gallery {
     );
   }
 
-  /** Begin with this page. */
-  begin(page) {
+  /** Begin with this page; `past` says that there are newer ones. */
+  begin(page, past) {
     this.#pages = [page];
+    this.#past = past;
     this.#draw();
   }
 
@@ -43,6 +45,7 @@ class Gallery {
     this.#status.say("Loading…");
     try {
       const page = toPage(await callTool("list_images", { limit: PAGE, ...(before && { before }) }));
+      if (!before) [this.#pages, this.#past] = [[], false];
       this.#pages.push(page);
       this.#draw();
       if (this.#pages.length > 1) this.#sayPage();
@@ -57,7 +60,11 @@ class Gallery {
 
   #sayPage() {
     const count = this.#pages.at(-1).generations.length;
-    this.#status.say(`Page ${this.#pages.length}, ${counted(count, "generation")}.`);
+    this.#status.say(`${this.#pageName()}, ${counted(count, "generation")}.`);
+  }
+
+  #pageName() {
+    return this.#past ? "Older pictures" : `Page ${this.#pages.length}`;
   }
 
   #headline() {
@@ -69,33 +76,48 @@ class Gallery {
   }
 
   #draw() {
-    const { generations, more, warnings: said } = this.#pages.at(-1);
+    const { generations, left, more, warnings: said } = this.#pages.at(-1);
     const cards = el("ul", { className: "cards" }, ...generations.map((one) => this.#card(one)));
     arrowKeys(cards, () => [...cards.querySelectorAll("button")]);
-    const empty = el(
-      "div",
-      { className: "empty" },
-      icon("picture"),
-      el("p", {}, "No pictures yet."),
-      el("p", { className: "note" }, "Ask for one in the conversation; it will be listed here."),
-    );
     this.#place.replaceChildren(
       this.#headline(),
-      generations.length ? cards : empty,
+      generations.length ? cards : this.#empty(left || more),
       warnings(said) ?? "",
       this.#pager(more, generations.at(-1)?.id) ?? "",
     );
   }
 
-  #pager(more, last) {
-    const canAsk = Boolean(host.capabilities.serverTools);
+  #empty(some) {
+    let said = ["No pictures yet.", "Ask for one in the conversation; it will be listed here."];
+    if (some)
+      said = ["There are pictures that could not be listed here.", "Ask for them in the conversation."];
+    else if (this.#past || this.#pages.length > 1) said = ["No older pictures.", ""];
+    const [what, how] = said;
+    return el(
+      "div",
+      { className: "empty" },
+      icon("picture"),
+      el("p", {}, what),
+      how && el("p", { className: "note" }, how),
+    );
+  }
+
+  #pager(some, last) {
+    const more = some && Boolean(last); // older than nothing can't be asked for
     const page = this.#pages.length;
-    if (more && !canAsk)
-      return el("p", { className: "note" }, "There are older ones: ask for them in the conversation.");
-    if (page === 1 && !more) return null;
-    const newer = button("Newer", "newer", () => this.#newer(), {
-      "aria-disabled": page === 1 ? "true" : null,
-    });
+    const first = page === 1;
+    if (first && !more && !this.#past) return null;
+    if (!host.capabilities.serverTools) {
+      const which = [this.#past && "newer", more && "older"].filter(Boolean).join(" and ");
+      return el("p", { className: "note" }, `There are ${which} ones: ask for them in the conversation.`);
+    }
+    const newest = first && this.#past;
+    const newer = button(
+      newest ? "Newest" : "Newer",
+      "newer",
+      () => (newest ? this.#newest() : this.#newer()),
+      { "aria-disabled": first && !newest ? "true" : null },
+    );
     const older = button("Older", "older", () => this.#older(more, last), {
       "aria-disabled": more ? null : "true",
     });
@@ -104,9 +126,15 @@ class Gallery {
       "nav",
       { className: "row pager", "aria-label": "Pages" },
       newer,
-      el("span", { className: "note" }, `Page ${page}`),
+      el("span", { className: "note" }, this.#pageName()),
       older,
     );
+  }
+
+  async #newest() {
+    if (this.element.hasAttribute("aria-busy")) return;
+    await this.#fetch();
+    if (!this.#past) this.#place.querySelector(this.#heading).focus({ preventScroll: true });
   }
 
   async #older(more, last) {

@@ -129,6 +129,7 @@ function toPage(result) {
   const { generations, left_out: left, more, warnings } = result.structuredContent ?? listed(textOf(result));
   return {
     generations: list(generations).map((raw) => toGeneration(raw, list(raw.images))),
+    left: side(left),
     more: more === true || left > 0,
     warnings: strings(warnings),
   };

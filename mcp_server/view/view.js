@@ -67,7 +67,7 @@ function showGeneration(generation) {
 
 function showGallery(page) {
   const gallery = new Gallery("h1");
-  gallery.begin(page);
+  gallery.begin(page, Boolean(text(input.before)));
   showAll("", gallery.element);
 }
 

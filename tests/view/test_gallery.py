@@ -94,3 +94,36 @@ async def test_a_generation_without_pictures_is_titled_by_what_became_of_it(
         await shown.view.wait_for_selector(f"h1:text-is('{title}')")
         assert (await shown.facts())[0] == "1024 \N{MULTIPLICATION SIGN} 1024"
         assert "native code" not in await shown.words()
+
+
+async def test_a_page_on_which_nothing_fits_says_so_and_asks_for_nothing_older(
+    stage: Stage, emulator: Emulator
+) -> None:
+    async with serving(emulator) as client, stage.host(client) as shown:
+        await shown.tell("sendToolResult", listing(left_out=1, more=True))
+        await shown.view.wait_for_selector("text=There are pictures that could not be listed here.")
+        assert "No pictures yet" not in await shown.words()
+        assert not await shown.view.is_visible("nav")
+
+
+async def test_a_page_that_the_model_asked_for_leads_to_the_newest(stage: Stage, emulator: Emulator) -> None:
+    async with serving(emulator) as client:
+        oldest = await generate(client, "the oldest")
+        for prompt in ("the second", "the newest"):
+            await generate(client, prompt)
+        async with stage.host(client) as shown:
+            page = await call_tool(client, "list_images", {"limit": 2})
+            before = page["structuredContent"]["generations"][-1]["generation_id"]
+            await shown.call("list_images", before=before)
+            await shown.view.wait_for_selector("nav >> text=Older pictures")
+            assert "Page 1" not in await shown.words()
+            await shown.view.click("text=Newest")
+            await expect(shown.view.locator("button.card")).to_have_count(3)
+            await expect(shown.view.locator("h1")).to_be_focused()
+            assert "before" not in (await shown.seen("calls"))[0]
+            assert not await shown.view.is_visible("nav")
+            await shown.call("list_images", before=oldest["generation_id"])
+            await shown.view.wait_for_selector("text=No older pictures.")
+        async with stage.host(client, capabilities=without("serverTools")) as shown:
+            await shown.call("list_images", before=before, limit=1)
+            await shown.view.wait_for_selector("text=There are newer ones: ask for them in the conversation.")
