@@ -140,6 +140,10 @@ const ENTRY = new RegExp(
     "(?<emulated> \\(emulated\\))?: (?<prompt>.*)$",
 );
 
+/** Whether a text is that of list_images: not every host tells the view which tool it was. */
+const isListed = (said) =>
+  said.split("\n").some((line) => ENTRY.test(line) || /^No (older )?generations are on record\.$/.test(line));
+
 /** The same from the text alone. */
 function listed(said) {
   const generations = [];
@@ -160,7 +164,9 @@ function listed(said) {
       last.note = line.trim();
     }
   }
-  return { generations, more: /^To list older ones, /m.test(said) };
+  const left_out = Number(/^(\d+) older ones are left out here/m.exec(said)?.[1]);
+  const warnings = [...said.matchAll(/^Warning: (.+)$/gm)].map((match) => match[1]);
+  return { generations, left_out, more: /^To list older ones, /m.test(said), warnings };
 }
 
 /** What a failed call says: `[code] what is wrong`, then what to do, who must, whether it was billed. */

@@ -55,7 +55,8 @@ function showResult(result) {
 
 function isListing(result) {
   const { structuredContent: structured } = result;
-  return Array.isArray(structured?.generations) || (!structured && toolName() === "list_images");
+  if (structured) return Array.isArray(structured.generations);
+  return toolName() === "list_images" || isListed(textOf(result));
 }
 
 function showGeneration(generation) {
@@ -97,8 +98,10 @@ function showFailure(failure) {
 }
 
 function titleOfFailure({ billed }) {
-  if (toolName() === "list_images") return "The list could not be had";
-  return billed.startsWith("unknown") ? "It is not known what became of this" : "No picture was made";
+  const tool = toolName();
+  if (tool === "list_images") return "The list could not be had";
+  if (billed.startsWith("unknown")) return UNKNOWN;
+  return tool || text(input.prompt) ? "No picture was made" : "The call failed";
 }
 
 function showCancelled({ reason }) {

@@ -125,7 +125,7 @@ async def test_hostile_texts_are_texts(stage: Stage, emulator: Emulator) -> None
         await expect(shown.view.locator("button.card")).to_have_count(2)
         failure = {"content": [{"type": "text", "text": HOSTILE}], "isError": True}
         await shown.tell("sendToolResult", failure)
-        await shown.view.wait_for_selector("h1:text-is('No picture was made')")
+        await shown.view.wait_for_selector("h1:text-is('The call failed')")
         assert HOSTILE in await shown.words()
         assert heard == []
 

@@ -127,3 +127,19 @@ async def test_a_page_that_the_model_asked_for_leads_to_the_newest(stage: Stage,
         async with stage.host(client, capabilities=without("serverTools")) as shown:
             await shown.call("list_images", before=before, limit=1)
             await shown.view.wait_for_selector("text=There are newer ones: ask for them in the conversation.")
+
+
+async def test_a_list_is_known_by_its_text_where_the_host_names_no_tool(
+    stage: Stage, emulator: Emulator
+) -> None:
+    async with serving(emulator) as client, stage.host(client) as shown:
+        for text in ("No generations are on record.", "No older generations are on record."):
+            await shown.tell("sendToolResult", {"content": [{"type": "text", "text": text}]})
+            await shown.view.wait_for_selector("text=No pictures yet.")
+        await generate(client, "a paper boat")
+        content = (await call_tool(client, "list_images", {}))["content"]
+        await shown.tell("sendToolResult", {"content": content})
+        await expect(shown.view.locator("button.card")).to_contain_text("a paper boat")
+        assert "The bytes of a picture" not in await shown.words()
+        await shown.call("list_images", limit=99)
+        await shown.view.wait_for_selector("h1:text-is('The call failed')")
