@@ -20,10 +20,16 @@ function panel(generation, { heading = "h2", title = titleOf(generation) } = {})
   );
   const facts = whole.querySelector(".facts");
   let actions = null;
+  let chosen = null;
 
   function show(image) {
+    chosen = image;
+    image.onnews = () => {
+      if (chosen !== image) return;
+      facts.update(image);
+      actions.update?.();
+    };
     shown.replaceChildren(frame(image, generation, { large: true }));
-    image.onmeasured = () => facts.update(image);
     facts.update(image);
     const next = generation.status === "pending" ? actionsToCome() : actionsFor(image);
     if (actions) actions.replaceWith(next);

@@ -36,8 +36,17 @@ function sources(image, large) {
   // Of an expired picture only a saved file can be read.
   const readable = image.resource.startsWith("seedream://") && (image.path || !expired(image));
   const read = (suffix) => () => (readable ? readPicture(image.resource + suffix) : Promise.reject());
-  if (large) return [link, read(""), preview];
-  return [preview, link, read("/thumbnail")];
+  if (large) return [link, read(""), () => giveUp(image), preview];
+  return [preview, link, read("/thumbnail"), () => giveUp(image)];
+}
+
+/** Neither the link nor the server gives the picture: where the clock had it expired, it has. */
+function giveUp(image) {
+  if (image.doubtful && !image.ended && !blocked(image)) {
+    image.ended = true;
+    image.onnews?.();
+  }
+  return Promise.reject();
 }
 
 async function showFirst(box, image, generation, ways, large) {
@@ -77,7 +86,7 @@ function load(box, address, image, generation, large) {
 function measure(image, img) {
   if (image.measured || !img.naturalWidth) return;
   Object.assign(image, { width: img.naturalWidth, height: img.naturalHeight, measured: true });
-  image.onmeasured?.();
+  image.onnews?.();
 }
 
 function explanation(image, large) {

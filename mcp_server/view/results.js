@@ -38,11 +38,14 @@ function sides(size) {
 /** A picture as it is shown. `size` is what was asked for, and holds where nothing better is known. */
 function toImage(raw, number, size) {
   const known = side(raw.width) && side(raw.height);
+  const expires = Date.parse(text(raw.expires_at));
   return {
     number: side(raw.index) || number,
     url: webUrl(raw.url),
-    expires: Date.parse(text(raw.expires_at)),
+    expires,
     ended: raw.expired === true,
+    // The server gave it as one that works: so the clock here is wrong, or the result an old one.
+    doubtful: raw.expired !== true && expires <= Date.now(),
     resource: text(raw.resource),
     path: text(raw.saved_path),
     preview: "",
@@ -51,8 +54,8 @@ function toImage(raw, number, size) {
   };
 }
 
-/** Whether the link to a picture works no more. */
-const expired = (image) => image.ended || image.expires <= Date.now();
+/** Whether the link to a picture works no more; one in doubt does until it was tried. */
+const expired = (image) => image.ended || (!image.doubtful && image.expires <= Date.now());
 
 function toGeneration(raw, images) {
   return {

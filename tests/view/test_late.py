@@ -108,3 +108,43 @@ async def test_a_prompt_of_many_lines_is_shown_by_its_first(stage: Stage, emulat
         await expect(line).to_have_text("0\n1\n2\n3\n4\n5…")
         await shown.view.click("text=Show all")
         assert (await line.inner_text()).split() == prompt.split()
+
+
+# The time
+
+
+HOUR = 3_600_000
+"""In the clock's milliseconds."""
+
+
+async def test_a_clock_that_is_days_ahead_hides_no_picture(stage: Stage, emulator: Emulator) -> None:
+    async with serving(emulator) as client:
+        await generate(client, "a paper boat")
+        async with stage.host(client, clock=True) as shown:
+            await shown.page.clock.fast_forward(60 * HOUR)
+            result = await shown.call("generate_image", prompt="a lighthouse", size=SMALL)
+            link = result["structuredContent"]["images"][0]["url"]
+            await shown.view.wait_for_selector("img.there")
+            assert await shown.sources() == [link]
+            for name in ("Open", "Copy link", "Edit this one"):
+                assert await shown.view.is_visible(f"text={name}")
+            assert "expire" not in await shown.words()
+            await shown.call("list_images")
+            await shown.view.click("button.card")
+            await shown.view.wait_for_selector(".large img.there")
+            assert "expire" not in await shown.words()
+
+
+async def test_a_result_of_days_ago_has_expired_once_its_link_was_tried(
+    stage: Stage, emulator: Emulator
+) -> None:
+    async with serving(emulator) as client:
+        result = await call_tool(client, "generate_image", {"prompt": "a lighthouse", "size": SMALL})
+        async with stage.host(client, clock=True, capabilities=without("serverResources")) as shown:
+            emulator.app.store._records.clear()
+            await shown.page.clock.fast_forward(60 * HOUR)
+            await shown.tell("sendToolResult", result)
+            await shown.view.wait_for_selector("text=This picture has expired.")
+            await shown.view.wait_for_selector("text=The link has expired, and this server saved no copy.")
+            assert (await shown.facts())[-1] == "expired"
+            assert not await shown.view.is_visible("text=Copy link")
