@@ -76,7 +76,7 @@ async function copyOrShow(words, what, status, done = `${what} copied.`) {
 /** What can be done with a picture: the buttons, the form behind one of them, and what came of it. */
 function actionsFor(image) {
   const status = statusLine();
-  const explained = el("p", { className: "explained" });
+  const explained = el("p", { className: "explained", tabIndex: -1 });
   const links = image.url
     ? [
         openLink(image, "Open", status.say),
@@ -86,15 +86,19 @@ function actionsFor(image) {
   const edit = image.url ? editor(image, status) : null;
   const row = el("div", { className: "row" }, ...links, edit?.opener);
   const whole = el("div", { className: "actions" }, row, explained, edit?.form, status);
-  everyTick(whole, () => {
+  whole.update = () => {
     const gone = expired(image);
+    const focused = document.activeElement;
     for (const link of links) link.hidden = gone;
     if (edit) edit.opener.hidden = gone && !image.path;
     if (gone && edit && !image.path) edit.close();
     explained.replaceChildren(...explanationOf(image, gone));
     row.hidden = [...row.children].every((child) => child.hidden);
     explained.hidden = !explained.childNodes.length;
-  });
+    // Where what had the focus is gone, it goes to the words that say why.
+    if (whole.contains(focused) && !focused.checkVisibility()) explained.focus({ preventScroll: true });
+  };
+  everyTick(whole, whole.update);
   return whole;
 }
 

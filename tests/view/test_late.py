@@ -148,3 +148,18 @@ async def test_a_result_of_days_ago_has_expired_once_its_link_was_tried(
             await shown.view.wait_for_selector("text=The link has expired, and this server saved no copy.")
             assert (await shown.facts())[-1] == "expired"
             assert not await shown.view.is_visible("text=Copy link")
+
+
+@pytest.mark.parametrize("focused", ["text=Copy link", "textarea"])
+async def test_when_a_link_expires_the_focus_goes_to_the_words_that_say_so(
+    focused: str, stage: Stage, emulator: Emulator
+) -> None:
+    async with serving(emulator) as client:
+        await generate(client, "a paper boat")
+        async with stage.host(client, clock=True) as shown:
+            await shown.call("generate_image", prompt="a lighthouse", size=SMALL)
+            await shown.view.click("text=Edit this one")
+            await shown.view.focus(focused)
+            await shown.page.clock.fast_forward("24:00:10")
+            await expect(shown.view.locator(".explained")).to_be_focused()
+            await expect(shown.view.locator(".explained")).to_contain_text("The link has expired")
