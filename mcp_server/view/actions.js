@@ -118,6 +118,8 @@ function explanationOf(image, gone) {
     : ["The link has expired, and this server saved no copy."];
 }
 
+const SILENCE = 20_000;
+
 /** The button that opens the form "What should change?", and the form. */
 function editor(image, status) {
   const id = newId("edit");
@@ -141,8 +143,11 @@ function editor(image, status) {
     "aria-controls": id,
   });
 
+  let tries = 0; // an answer that comes late must not undo what was begun since
+
   function open() {
     form.hidden = false;
+    send.disabled = false;
     opener.setAttribute("aria-expanded", "true");
     wish.focus();
   }
@@ -171,11 +176,21 @@ function editor(image, status) {
     }
     if (send.disabled) return;
     send.disabled = true;
-    const done = await putIntoConversation(editRequest(image, wish.value.trim()), status);
+    tries += 1;
+    const [mine, wished] = [tries, wish.value];
+    const words = editRequest(image, wished.trim());
+    const late = setTimeout(() => {
+      if (mine !== tries) return;
+      send.disabled = false;
+      offerCopy("The host has not answered. ", words, status);
+    }, SILENCE);
+    const done = await putIntoConversation(words, status);
+    clearTimeout(late);
+    if (mine !== tries) return;
     send.disabled = false;
-    if (!done) return;
+    if (!done || wish.value !== wished) return;
     wish.value = "";
-    close(true);
+    if (!form.hidden) close(true);
   }
 
   return { opener, form, close };
@@ -189,11 +204,13 @@ const editRequest = (image, wish) =>
 /** Hand `words` to the conversation by the best way that the host has; false where it refused. */
 async function putIntoConversation(words, status) {
   const content = [{ type: "text", text: words }];
+  const { message, updateModelContext } = host.capabilities;
+  if (message || updateModelContext) status.say("Waiting for the host…");
   try {
-    if (host.capabilities.message) {
+    if (message) {
       await ask("ui/message", { role: "user", content });
       status.say("Sent to the conversation.");
-    } else if (host.capabilities.updateModelContext) {
+    } else if (updateModelContext) {
       await ask("ui/update-model-context", { content });
       status.say("Noted for your next message: write “go ahead”, and the edit begins.");
     } else {
@@ -201,8 +218,12 @@ async function putIntoConversation(words, status) {
     }
     return true;
   } catch (error) {
-    status.say(`The host did not take it: ${error.message}. `, true);
-    status.append(button("Copy the text instead", "copy", () => copyOrShow(words, "Text", status)));
+    offerCopy(`The host did not take it: ${error.message}. `, words, status);
     return false;
   }
+}
+
+function offerCopy(trouble, words, status) {
+  status.say(trouble, true);
+  status.append(button("Copy the text instead", "copy", () => copyOrShow(words, "Text", status)));
 }

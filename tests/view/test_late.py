@@ -110,6 +110,38 @@ async def test_a_prompt_of_many_lines_is_shown_by_its_first(stage: Stage, emulat
         assert (await line.inner_text()).split() == prompt.split()
 
 
+# Answers
+
+
+async def test_a_host_that_never_answers_does_not_keep_the_edit(stage: Stage, emulator: Emulator) -> None:
+    async with serving(emulator) as client:
+        await generate(client, "a paper boat")
+        async with stage.host(client, clock=True) as shown:
+            await shown.call("generate_image", prompt="a lighthouse", size=SMALL)
+            await shown.page.evaluate(
+                "() => { window.answers = [];"
+                " bridge.onmessage = () => new Promise((resolve) => answers.push(resolve)); }"
+            )
+            send = shown.view.locator("text=Send")
+            await shown.view.click("text=Edit this one")
+            await shown.view.fill("textarea", "make it green")
+            await send.click()
+            await shown.view.wait_for_selector("text=Waiting for the host…")
+            await expect(send).to_be_disabled()
+            await shown.view.click("text=Cancel")
+            await shown.view.click("text=Edit this one")
+            await expect(send).to_be_enabled()
+            await send.click()
+            await expect(send).to_be_disabled()
+            await shown.page.clock.fast_forward("00:21")
+            await shown.view.wait_for_selector("text=The host has not answered.")
+            await expect(send).to_be_enabled()
+            assert await shown.view.is_visible("text=Copy the text instead")
+            await shown.page.evaluate("() => answers.forEach((answer) => answer({}))")
+            await shown.view.wait_for_selector("text=Sent to the conversation.")
+            await expect(shown.view.locator("textarea")).to_be_hidden()
+
+
 # The time
 
 
