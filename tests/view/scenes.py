@@ -131,8 +131,10 @@ async def gallery(stage: Stage, emulator: Emulator, **options: Any) -> AsyncIter
     """Fifteen generations; of the newest ones, some failed or have unknown ends."""
     async with serving(emulator) as client:
         for number in range(12):
-            several = {"sequential_image_generation": "auto", "max_images": 3} if number % 4 == 1 else {}
-            await generate(client, PROMPTS[number % len(PROMPTS)], **several)
+            prompt = PROMPTS[number % len(PROMPTS)]
+            most = int(prompt[0]) if prompt[0].isdigit() else None
+            several = {"sequential_image_generation": "auto", "max_images": most} if most else {}
+            await generate(client, prompt, **several)
         emulator.app.faults.add(fault(times=1, status=400, reason="ILLEGAL_PROMPT", message="not this"))
         await client.call_tool("generate_image", {"prompt": "something refused", "size": SMALL})
         emulator.app.faults.add(fault(times=1, status=500, reason="TASK_FAILED", message="lost"))
