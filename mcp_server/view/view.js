@@ -27,7 +27,8 @@ function showPending(args) {
     return;
   }
   const several = args.sequential_image_generation === "auto";
-  const most = several ? Math.min(MOST_PLACES, side(args.max_images) || 4) : 1;
+  const room = Math.max(1, MOST_PLACES - strings(args.images).length);
+  const most = several ? Math.min(room, side(args.max_images) || 4) : 1;
   const images = Array.from({ length: most }, () => ({}));
   const raw = { status: "pending", prompt: args.prompt, size: text(args.size) || "2048x2048" };
   const generation = { ...toGeneration(raw, images), references: strings(args.images).length };
