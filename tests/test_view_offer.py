@@ -12,7 +12,7 @@ from mcp.types import BlobResourceContents, TextResourceContents
 from PIL import Image
 
 from mcp_server import __version__
-from mcp_server.view import URI, document
+from mcp_server.view import URI, _origin, document
 from tests.conftest import APPS, answering, host, image_bytes, pictures
 from tests.test_pictures import Host, cdn, ok
 
@@ -113,3 +113,23 @@ def test_the_document_is_whole_in_itself_and_stays_far_below_what_hosts_take() -
     assert f'version: "{__version__}"' in html
     for outside in ("<link", 'src="http', "@import", "url(http", "import("):
         assert outside not in html
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://B.example/x?y", "https://b.example"),
+        ("https://c.example:8443/", "https://c.example:8443"),
+        ("http://127.0.0.1:9/x", "http://127.0.0.1:9"),
+        ("http://plain.example/x", None),
+        ("https://[::1]/x", None),
+        ("https://[::1/x", None),
+        ("https://y.example:99999/x", None),
+        ("https://x.example; script-src */", None),
+        ("https://'self'/x", None),
+        ("javascript:alert(1)", None),
+        ("/x", None),
+    ],
+)
+def test_only_what_can_stand_in_a_policy_is_named_there(url: str, origin: str | None) -> None:
+    assert _origin(url) == origin
