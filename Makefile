@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Test processes at once: most tests wait for servers, so more of them than processors are quicker.
 WORKERS ?= 4
 
-.PHONY: demo test check bench load soak format readme tour pins clean
+.PHONY: demo test check bench load soak format readme configs tour pins clean
 .DEFAULT_GOAL := test
 
 # The pins and this package (editable). No build isolation: the build backend is pinned too.
@@ -71,6 +71,10 @@ format: .venv/installed
 # The generated tables of the README.
 readme: .venv/installed
 	$(BIN)/python -m tests.readme
+
+# The files of client_configs/ and the tables of its README.
+configs: .venv/installed
+	$(BIN)/python -m tests.configs
 
 # docs/tour.md and its pictures; needs npm and a Chromium.
 tour: .venv/installed $(NPM)

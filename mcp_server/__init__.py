@@ -20,8 +20,8 @@ The way of the data, top to bottom; a lower layer never imports an upper one:
 Beside it: `prompts`, `completions`, `icons`, `settings` (`network_settings` for servers; read by
 `environment`), `errors` (everything that can go wrong), `telemetry` (traces and metrics), `progress`
 (heartbeats while a call waits), `confirm` (asking the person), `endings` (hosts that leave), `hosts`, `web`
-and `sockets` (under the HTTP servers), `cli`, `demo`, and `emulator`, a stand-in for the upstream that keeps
-the documented limits as data of its own.
+and `sockets` (under the HTTP servers), `cli`, `config` (what each host wants written where), `demo`, and
+`emulator`, a stand-in for the upstream that keeps the documented limits as data of its own.
 """
 
 __version__ = "0.1.0"

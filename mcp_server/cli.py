@@ -17,7 +17,7 @@ from mcp_server.log import configure_logging
 
 logger = logging.getLogger(__name__)
 
-COMMANDS = ("serve", "demo", "emulator")
+COMMANDS = ("serve", "demo", "emulator", "config")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             except OSError as error:
                 print(f"mcp-server-seedream: the demo failed: {error}", file=sys.stderr)
                 return 1
+        if arguments.command == "config":
+            from mcp_server.config.command import run
+
+            return run(arguments)
         return _emulator(arguments)
     except KeyboardInterrupt:  # pragma: no cover - a signal to a process of its own, whose count is a race
         return 0
@@ -49,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         description="An MCP server for Seedream images. Without a command it serves stdio, as hosts run it.",
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="{serve,demo,emulator}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="{serve,demo,emulator,config}")
     serve = commands.add_parser("serve", help="serve MCP (the default)")
     serve.add_argument("--transport", choices=("stdio", "http", "sse"), default="stdio")
     serve.add_argument("--host", help="for http and sse; any but loopback needs a token (default 127.0.0.1)")
@@ -71,6 +75,16 @@ def parser() -> argparse.ArgumentParser:
     emulator.add_argument(
         "--fault", action="append", default=[], metavar="JSON", help="misbehave; see the README"
     )
+    config = commands.add_parser("config", help="print or write the configuration of a host")
+    config.add_argument("host", nargs="?", metavar="HOST", help="such as cursor, codex, claude-desktop")
+    config.add_argument("--list", action="store_true", help="show the hosts on this machine")
+    config.add_argument(
+        "--remote", metavar="URL", help="for a server on the network, not one on this machine"
+    )
+    config.add_argument("--file", help="another file of the host's than the usual one, such as a project's")
+    what = config.add_mutually_exclusive_group()
+    what.add_argument("--diff", action="store_true", help="show what --write would change")
+    what.add_argument("--write", action="store_true", help="change the host's file, keeping a copy")
     return top
 
 
