@@ -140,10 +140,10 @@ def _child(node: Any, step: Any) -> tuple[Any, Any] | None:
 
 def _replace(text: str, node: Any, key: Any, value: Any) -> str:
     """`value` in the place of `node`, which may be empty: scalars and lists of them in its line."""
-    start, gap, column = node.start_mark.index, "", node.start_mark.column
+    start, gap, column = node.start_mark.index, "", int(node.start_mark.column)
     block = isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], dict))
     if key is not None:
-        start, column = text.index(":", key.end_mark.index) + 1, key.start_mark.column + 2
+        start, column = text.index(":", key.end_mark.index) + 1, int(key.start_mark.column) + 2
         gap = "\n" + " " * column if block else " "
     lines = render(value).splitlines() if block else [json.dumps(value, ensure_ascii=False)]
     return text[:start] + gap + ("\n" + " " * column).join(lines) + text[_end(text, node, key) :]
