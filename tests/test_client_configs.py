@@ -1,6 +1,6 @@
 """Each host's configuration is the one of the table, is launched as written, and lists the tools.
 
-How a host reads its file stands here once more, from its documents, so that one mistake can't hide on both sides.
+How a host reads its file stands here once more, from its documents: one mistake can't hide on both sides.
 """
 
 import base64
@@ -77,7 +77,7 @@ KINDS = {
     "continue": ("type", "streamable-http", "sse"),
     "opencode": ("type", "remote", ""),
 }
-"""How a host is told of the transport: by which key, for HTTP, for SSE; the others see it from the address."""
+"""How a host is told of the transport: by which key, for HTTP, for SSE; others see it by the address."""
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +135,9 @@ def stem(path: Path) -> str:
 
 def parsed(path: Path) -> Any:
     text = path.read_text("utf-8")
-    parse = {".json": json.loads, ".toml": tomllib.loads, ".yaml": yaml.safe_load}[path.suffix]
-    return parse(text)
+    if path.suffix == ".toml":
+        return tomllib.loads(text)
+    return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
 
 
 def entry_of(path: Path) -> dict[str, Any]:
