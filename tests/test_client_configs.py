@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import anyio
 import httpx2
 import pytest
 import yaml
@@ -212,6 +213,21 @@ async def tools_of(command: list[str], environment: dict[str, str]) -> list[str]
         assert client.server_info is not None
         assert client.server_info.version == __version__
         return [tool.name for tool in (await client.list_tools()).tools]
+
+
+async def test_what_uvx_prints_starts_the_server_where_uvx_is_not_on_the_path(clean: dict[str, str]) -> None:
+    command = [
+        shutil.which("uvx", path=clean["PATH"]) or "",
+        "mcp-server-seedream",
+        "config",
+        "claude-desktop",
+    ]
+    printed = await anyio.run_process(command, env=clean)
+    entry = json.loads(printed.stdout)["mcpServers"]["seedream"]
+    assert Path(entry["command"]).is_absolute()
+    assert entry["args"] == ["mcp-server-seedream"]
+    bare = clean | {"PATH": os.defpath, "NOVITA_API_KEY": SECRET}
+    assert await tools_of(command_of(entry), bare) == TOOLS
 
 
 @pytest.mark.parametrize("path", REMOTE, ids=lambda path: path.name)

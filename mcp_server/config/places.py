@@ -23,8 +23,13 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """The one that this runs on."""
-    return Machine(sys.platform, str(Path.home()), str(Path.cwd()), os.environ)
+    """The one that this runs on; what is neither Windows nor macOS has its files where Linux has them."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() fails where there is none
+    try:
+        folder = str(Path.cwd())
+    except OSError:  # it is gone
+        folder = home
+    return Machine(sys.platform if sys.platform in ("darwin", "win32") else "linux", home, folder, os.environ)
 
 
 def places_of(host: Host, machine: Machine) -> list[PurePath]:

@@ -1,5 +1,6 @@
 """TOML: read, changed in place by tomlkit, rendered."""
 
+import contextlib
 import re
 import tomllib
 from collections.abc import Sequence
@@ -59,14 +60,12 @@ def _put(text: str, edit: Edit) -> str:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
-    if isinstance(edit.value, dict):  # at the end it is valid wherever its table may stand
-        gap = "\n" if text.strip() else ""
-        fresh = text + ("" if not text or text.endswith("\n") else "\n") + gap + render(applied(None, [edit]))
-        try:
-            if parse(fresh) == applied(parse(text), [edit]):
-                return fresh
-        except Refused:  # it is there already, or its table is an inline one
-            pass
+    if isinstance(edit.value, dict):  # a table may stand anywhere: at the end nothing else is touched
+        gap = "" if not text or text.endswith("\n") else "\n"
+        fresh = text + gap + ("\n" if text.strip() else "") + render(applied(None, [edit]))
+        with contextlib.suppress(Refused):  # it is there already, or the table around it is an inline one
+            parse(fresh)
+            return fresh
     try:
         document: Any = tomlkit.parse(text)
         here = document
@@ -74,5 +73,5 @@ def _put(text: str, edit: Edit) -> str:
             here = here.setdefault(step, tomlkit.table())
         here[edit.path[-1]] = edit.value
         return tomlkit.dumps(document)
-    except (TOMLKitError, TypeError, AttributeError):
-        return text  # it does not get what was asked for, which is found out
+    except TOMLKitError:  # pragma: no cover - no text is known that only tomllib reads
+        return text  # without what was asked for, which is found out
