@@ -40,7 +40,7 @@ def places_of(host: Host, machine: Machine) -> list[PurePath]:
 def file_of(host: Host, machine: Machine) -> Path | None:
     """The file to write: of several the first that is there, else the usual one."""
     places = [Path(place) for place in places_of(host, machine)]
-    return next((place for place in places if place.exists()), places[0] if places else None)
+    return next(filter(_exists, places), places[0] if places else None)
 
 
 def also_read(host: Host, machine: Machine) -> list[Path]:
@@ -53,7 +53,7 @@ def is_here(host: Host, machine: Machine) -> bool:
     files = [Path(place) for place in places_of(host, machine)]
     common = (Path(machine.home), Path(machine.folder))
     folders = [file.parent for file in files if file.parent not in common]
-    return any(path.exists() for path in (*files, *folders, *also_read(host, machine)))
+    return any(map(_exists, (*files, *folders, *also_read(host, machine))))
 
 
 def shown(place: str, platform: str) -> str:
@@ -62,6 +62,10 @@ def shown(place: str, platform: str) -> str:
         return _VARIABLE.sub(r"\2", place)
     text = _VARIABLE.sub(lambda match: f"%{match[1]}%" if match[1] == "APPDATA" else match[2], place)
     return re.sub("^~", "%USERPROFILE%", text).replace("/", "\\")
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists() fails in a folder that may not be read
 
 
 def _resolved(place: str, machine: Machine) -> PurePath:
