@@ -76,6 +76,7 @@ KINDS = {
     "roo": ("type", "streamable-http", "sse"),
     "goose": ("type", "streamable_http", ""),
     "continue": ("type", "streamable-http", "sse"),
+    "gemini_cli": ("type", "", "sse"),
     "opencode": ("type", "remote", ""),
 }
 """How a host is told of the transport: by which key, for HTTP, for SSE; others see it by the address."""

@@ -127,7 +127,7 @@ EDITORS = (
         places=everywhere("{CLINE_DATA_DIR|~/.cline/data}/settings/cline_mcp_settings.json"),
         key=f"{WRITTEN}: only its extension fills in variables, its command line does not",
         shows="text, with pictures drawn from the links in it; links since 3.45",
-        checked="cline/cline of August 2026: docs/mcp/mcp-overview.mdx and its source",
+        checked="cline/cline of August 2026, docs and source; its command line 3.0.65 itself",
     ),
     Host(
         id="roo",
