@@ -1,9 +1,10 @@
-"""The TypeScript SDK's clients, older and newer, against a real server over both transports."""
+"""The TypeScript SDK's clients, older and newer, against real servers over all three transports."""
 
 import json
-import shutil
-import subprocess
-from functools import cache
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,52 +12,57 @@ import anyio
 import pytest
 
 from mcp_server.emulator import Emulator
-from tests.conftest import running
+from tests.conftest import child_environment, running
+from tests.npm import node, unpinned
 
 pytestmark = pytest.mark.anyio
 
 FOLDER = Path(__file__).parent / "typescript"
-OLDEST_NODE = 20
+TRANSPORTS = ("stdio", "sse", "http")
+
+PATIENCE = (90.0, None) if os.environ.get("PATIENCE") else (7.0, 5.0)
+"""How many seconds a generation takes, and for how many a client waits; None: as many as the SDK's own 60.
+
+The usual times are the real ones made short, but longer than the 3 s between two heartbeats.
+"""
 
 
-@cache
-def missing() -> str | None:
-    """Why these tests can't run, if they can't."""
-    if (node := shutil.which("node")) is None:
-        return "THE TYPESCRIPT CLIENTS ARE NOT TESTED: there is no node on the PATH"
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
-        return f"THE TYPESCRIPT CLIENTS ARE NOT TESTED: node is {version}, they need {OLDEST_NODE}"
-    if not (FOLDER / "node_modules" / ".installed").exists():
-        return (
-            "THE TYPESCRIPT CLIENTS ARE NOT TESTED: they are not installed; `make test` does it where npm is"
-        )
-    return None
+@contextmanager
+def serving(transport: str, emulator: Emulator, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """What a client connects to, and its environment: the URL of a server, or the command of one."""
+    variables = {
+        "NOVITA_BASE_URL": emulator.url,
+        "SEEDREAM_STORE_URL": f"sqlite:///{folder / 'ledger.db'}",
+    }
+    if transport == "stdio":
+        yield json.dumps([sys.executable, "-m", "mcp_server"]), child_environment(**variables)
+        return
+    arguments = ("serve", "--transport", transport, "--port", "0")
+    with running(*arguments, wait_for="listening on", **variables) as (url, _):
+        yield url, child_environment()
 
 
-async def seen(*arguments: str) -> dict[str, Any]:
+async def seen(
+    script: str, *arguments: str, environment: dict[str, str], seconds: float = 30
+) -> dict[str, Any]:
     """What the client saw, by step."""
-    with anyio.fail_after(30):
-        done = await anyio.run_process(["node", str(FOLDER / "client.mjs"), *arguments], check=False)
+    program = node(FOLDER, (20, 0), "make test")
+    with anyio.fail_after(seconds):
+        done = await anyio.run_process(
+            [program, str(FOLDER / script), *arguments], check=False, env=environment
+        )
     assert done.returncode == 0, done.stderr.decode()
     return {line["step"]: line for line in map(json.loads, done.stdout.decode().splitlines())}
 
 
-@pytest.mark.parametrize("transport", ["http", "sse"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("sdk", ["1", "2"])
 async def test_the_typescript_sdks_clients_get_all_that_ours_gets(
     sdk: str, transport: str, emulator: Emulator, tmp_path: Path
 ) -> None:
-    if reason := missing():
-        pytest.skip(reason)
     emulator.app._latency = 0.3
-    arguments = ("serve", "--transport", transport, "--port", "0")
-    variables = {
-        "NOVITA_BASE_URL": emulator.url,
-        "SEEDREAM_STORE_URL": f"sqlite:///{tmp_path / 'ledger.db'}",
-    }
-    with running(*arguments, wait_for="listening on", **variables) as (url, _):
-        saw = await seen(sdk, transport, url)
+    with serving(transport, emulator, tmp_path) as (target, environment):
+        saw = await seen("client.mjs", sdk, transport, target, environment=environment)
 
     assert saw["connected"]["server"]["name"] == "mcp-server-seedream"
     assert saw["tools"]["names"] == ["generate_image", "edit_image", "list_images"]
@@ -80,7 +86,30 @@ async def test_the_typescript_sdks_clients_get_all_that_ours_gets(
     assert emulator.app.store.billed_requests == 3  # generated, edited, and one for both of the last two
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("sdk", ["1", "2"])
+async def test_a_client_less_patient_than_a_generation_is_kept_by_progress_or_collects_by_the_repeat(
+    sdk: str, transport: str, emulator: Emulator, tmp_path: Path
+) -> None:
+    generation, timeout = PATIENCE
+    emulator.app._latency = generation
+    patience = [] if timeout is None else [str(timeout * 1000)]
+    with serving(transport, emulator, tmp_path) as (target, environment):
+        saw = await seen(
+            *("patience.mjs", sdk, transport, target, *patience),
+            environment=environment,
+            seconds=generation * 2 + 30,
+        )
+
+    # Both for the same time: one call is given up, the other is kept by what is heard of its progress.
+    assert "timed out" in saw["gave up"]["outcome"]
+    assert (timeout or 60) <= saw["gave up"]["seconds"] + 0.1 < generation
+    assert saw["waited"]["seconds"] >= generation
+    waited, repeated = (saw[step]["result"]["structuredContent"] for step in ("waited", "repeated"))
+    assert [waited["recovered"], repeated["recovered"]] == [False, True]
+    assert [len(result["images"]) for result in (waited, repeated)] == [1, 1]
+    assert emulator.app.store.billed_requests == 2
+
+
 def test_the_lock_file_holds_hashes_and_no_registrys_address() -> None:
-    packages = json.loads((FOLDER / "package-lock.json").read_text())["packages"]
-    locked = [package for name, package in packages.items() if name]
-    assert all("integrity" in package and "resolved" not in package for package in locked)
+    assert unpinned(FOLDER) == []

@@ -1,30 +1,12 @@
 // What a client of the TypeScript SDK sees of a server, as one line of JSON for each step.
 //
-//     node client.mjs SDK TRANSPORT URL [TOKEN]
+//     node client.mjs SDK TRANSPORT TARGET
 //
-// SDK is 1 (the protocol's older era) or 2 (its revision 2026-07-28), TRANSPORT is http or sse.
+// They are told in connect.mjs.
 
-import * as two from "@modelcontextprotocol/client";
-import { Client as Client1 } from "@modelcontextprotocol/sdk/client/index.js";
-import { SSEClientTransport as Sse1 } from "@modelcontextprotocol/sdk/client/sse.js";
-import { StreamableHTTPClientTransport as Http1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { connect, say } from "./connect.mjs";
 
-const [sdk, transport, url, token] = process.argv.slice(2);
-const newer = sdk === "2";
-const name = { name: "typescript", version: "1" };
-const options = token ? { requestInit: { headers: { Authorization: `Bearer ${token}` } } } : {};
-const client = newer
-  ? new two.Client(name, { versionNegotiation: { mode: { pin: "2026-07-28" } } })
-  : new Client1(name);
-const [Http, Sse] = newer ? [two.StreamableHTTPClientTransport, two.SSEClientTransport] : [Http1, Sse1];
-
-const say = (step, seen) => console.log(JSON.stringify({ step, ...seen }));
-
-// The older SDK takes a schema of the result between the call and its options.
-const call = (tool, args, options) =>
-  client.callTool({ name: tool, arguments: args }, ...(newer ? [] : [undefined]), options);
-
-await client.connect(new (transport === "sse" ? Sse : Http)(new URL(url), options));
+const { client, call } = await connect(...process.argv.slice(2));
 say("connected", { server: client.getServerVersion(), capabilities: client.getServerCapabilities() });
 
 say("tools", { names: (await client.listTools()).tools.map((tool) => tool.name) });
