@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Test processes at once: most tests wait for servers, so more of them than processors are quicker.
 WORKERS ?= 4
 
-.PHONY: demo test check bench load soak format readme configs tour pins clean
+.PHONY: demo test check bench load soak format readme configs tour pins clean conformance patience
 .DEFAULT_GOAL := test
 
 # The pins and this package (editable). No build isolation: the build backend is pinned too.
@@ -36,6 +36,14 @@ demo: .venv/installed
 
 test: .venv/installed $(NPM)
 	$(BIN)/python -m $(PYTEST)
+
+# The official conformance suite over HTTP, and the Inspector's command line over every transport.
+conformance: .venv/installed tests/conformance/node_modules/.installed
+	$(BIN)/python -m $(PYTEST) -m conformance tests/test_conformance.py tests/test_inspector.py
+
+# The TypeScript clients with their own timeout of 60 s, against generations of 90 s. `make test` is quicker.
+patience: .venv/installed $(NPM)
+	PATIENCE=1 $(BIN)/python -m pytest -n 6 tests/test_typescript.py -k patient
 
 # Without a Redis or Valkey its tests are skipped, loudly, and what only they reach is not counted.
 FLOOR = $(if $(shell command -v redis-server || command -v valkey-server),100,94)
@@ -90,4 +98,4 @@ pins: .venv/installed
 	echo hatchling | $(COMPILE) --constraint requirements.txt - -o deploy/requirements.build.txt
 
 clean:
-	rm -rf .venv tests/typescript/node_modules tests/view/node_modules dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv tests/*/node_modules dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
