@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio
 import httpx
+import hypothesis
 import pytest
 from mcp import Client
 from mcp.client.extension import advertise
@@ -27,6 +28,10 @@ from mcp_server.generations import Generation, Generations
 from mcp_server.server import SeedreamServer
 from mcp_server.settings import Settings
 from mcp_server.sockets import listen
+
+# How long an example takes says more about the machine than about what is tested.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 OPENING = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
 INITIALIZE = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": OPENING}

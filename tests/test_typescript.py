@@ -20,10 +20,11 @@ pytestmark = pytest.mark.anyio
 FOLDER = Path(__file__).parent / "typescript"
 TRANSPORTS = ("stdio", "sse", "http")
 
-PATIENCE = (90.0, None) if os.environ.get("PATIENCE") else (7.0, 5.0)
+PATIENCE = (90.0, None) if os.environ.get("PATIENCE") else (11.0, 8.0)
 """How many seconds a generation takes, and for how many a client waits; None: as many as the SDK's own 60.
 
-The usual times are the real ones made short, but longer than the 3 s between two heartbeats.
+The usual times are the real ones made short, but well over the 3 s between two heartbeats, which are more
+on a busy machine.
 """
 
 
@@ -43,7 +44,7 @@ def serving(transport: str, emulator: Emulator, folder: Path) -> Iterator[tuple[
 
 
 async def seen(
-    script: str, *arguments: str, environment: dict[str, str], seconds: float = 30
+    script: str, *arguments: str, environment: dict[str, str], seconds: float = 60
 ) -> dict[str, Any]:
     """What the client saw, by step."""
     program = node(FOLDER, (20, 0), "make test")
@@ -87,28 +88,32 @@ async def test_the_typescript_sdks_clients_get_all_that_ours_gets(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("sdk", ["1", "2"])
 async def test_a_client_less_patient_than_a_generation_is_kept_by_progress_or_collects_by_the_repeat(
-    sdk: str, transport: str, emulator: Emulator, tmp_path: Path
+    transport: str, emulator: Emulator, tmp_path: Path
 ) -> None:
     generation, timeout = PATIENCE
     emulator.app._latency = generation
     patience = [] if timeout is None else [str(timeout * 1000)]
-    with serving(transport, emulator, tmp_path) as (target, environment):
-        saw = await seen(
-            *("patience.mjs", sdk, transport, target, *patience),
-            environment=environment,
-            seconds=generation * 2 + 30,
-        )
+    saw: dict[str, dict[str, Any]] = {}
 
-    # Both for the same time: one call is given up, the other is kept by what is heard of its progress.
-    assert "timed out" in saw["gave up"]["outcome"]
-    assert (timeout or 60) <= saw["gave up"]["seconds"] + 0.1 < generation
-    assert saw["waited"]["seconds"] >= generation
-    waited, repeated = (saw[step]["result"]["structuredContent"] for step in ("waited", "repeated"))
-    assert [waited["recovered"], repeated["recovered"]] == [False, True]
-    assert [len(result["images"]) for result in (waited, repeated)] == [1, 1]
-    assert emulator.app.store.billed_requests == 2
+    async def wait(sdk: str) -> None:
+        arguments = ("patience.mjs", sdk, transport, target, *patience)
+        saw[sdk] = await seen(*arguments, environment=environment, seconds=generation * 2 + 60)
+
+    with serving(transport, emulator, tmp_path) as (target, environment):
+        async with anyio.create_task_group() as both:
+            both.start_soon(wait, "1")
+            both.start_soon(wait, "2")
+
+    for steps in saw.values():
+        # Both for the same time: one call is given up, the other is kept by what is heard of its progress.
+        assert "timed out" in steps["gave up"]["outcome"]
+        assert (timeout or 60) <= steps["gave up"]["seconds"] + 0.1 < generation
+        assert steps["waited"]["seconds"] >= generation
+        waited, repeated = (steps[step]["result"]["structuredContent"] for step in ("waited", "repeated"))
+        assert [waited["recovered"], repeated["recovered"]] == [False, True]
+        assert [len(result["images"]) for result in (waited, repeated)] == [1, 1]
+    assert emulator.app.store.billed_requests == 4
 
 
 def test_the_lock_file_holds_hashes_and_no_registrys_address() -> None:

@@ -10,8 +10,9 @@ const [sdk, transport, target, timeout] = process.argv.slice(2);
 const { client, call } = await connect(sdk, transport, target);
 const usual = timeout ? { timeout: Number(timeout) } : {};
 
-const fox = { prompt: "a fox, waited for with progress" };
-const hare = { prompt: "a hare, given up and asked for again" };
+// Others may wait at the same server, and would collect what is given up here if it were the same.
+const fox = { prompt: `a fox, waited for with progress by SDK ${sdk}` };
+const hare = { prompt: `a hare, given up and asked for again by SDK ${sdk}` };
 
 const started = performance.now();
 const seconds = () => (performance.now() - started) / 1000;
