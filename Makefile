@@ -1,18 +1,19 @@
 # `make demo` and `make test` need Python 3.11+, make and a package index; nothing else.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 
 # Test processes at once: most tests wait for servers, so more of them than processors are quicker.
 WORKERS ?= 4
 
-.PHONY: demo test check bench load soak format readme configs tour pins clean conformance patience
+.PHONY: demo test check bench load soak format readme configs tour pins clean conformance patience test-all dist
 .DEFAULT_GOAL := test
 
 # The pins and this package (editable). No build isolation: the build backend is pinned too.
-.venv/installed: requirements.txt pyproject.toml
+$(VENV)/installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
-	@echo "Installing the pinned dependencies into .venv (once)"
-	@$(PYTHON) -m venv .venv
+	@echo "Installing the pinned dependencies into $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -31,23 +32,43 @@ tests/%/node_modules/.installed: tests/%/package.json tests/%/package-lock.json
 # The tests of the view share a browser: one process runs them all.
 PYTEST := pytest -n $(WORKERS) --dist loadgroup
 
-demo: .venv/installed
+demo: $(VENV)/installed
 	$(BIN)/mcp-server-seedream demo
 
-test: .venv/installed $(NPM)
+test: $(VENV)/installed $(NPM)
 	$(BIN)/python -m $(PYTEST)
 
+# The same on every Python of those that is on this machine, pyenv's versions included. Its shims don't count:
+# they are on the PATH even where what they stand for can't be run.
+PYTHONS ?= 3.11 3.12 3.13
+test-all:
+	@missing=; for version in $(PYTHONS); do \
+	  found=; for python in python$$version $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python; do \
+	    if [ -z "$$found" ] && "$$python" -c '' 2>/dev/null; then found=$$python; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then missing="$$missing $$version"; continue; fi; \
+	  echo "== Python $$version: $$found"; \
+	  $(MAKE) --no-print-directory test PYTHON=$$found VENV=.venv-$$version || exit 1; \
+	done; \
+	if [ -n "$$missing" ]; then echo "NOT TESTED, for they are not on this machine: Python$$missing"; fi
+
 # The official conformance suite over HTTP, and the Inspector's command line over every transport.
-conformance: .venv/installed tests/conformance/node_modules/.installed
+conformance: $(VENV)/installed tests/conformance/node_modules/.installed
 	$(BIN)/python -m $(PYTEST) -m conformance tests/test_conformance.py tests/test_inspector.py
 
 # The TypeScript clients with their own timeout of 60 s, against generations of 90 s. `make test` is quicker.
-patience: .venv/installed $(NPM)
-	PATIENCE=1 $(BIN)/python -m pytest -n 6 tests/test_typescript.py -k patient
+patience: $(VENV)/installed $(NPM)
+	PATIENCE=1 $(BIN)/python -m pytest -n 3 tests/test_typescript.py -k patient
+
+# The wheel and the sdist, looked into; and the wheel installed where nothing else is, with the pins.
+dist: $(VENV)/installed
+	rm -rf dist
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python
+	$(BIN)/python -m pytest -m dist tests/test_dist.py
 
 # Without a Redis or Valkey its tests are skipped, loudly, and what only they reach is not counted.
 FLOOR = $(if $(shell command -v redis-server || command -v valkey-server),100,94)
-check: .venv/installed $(NPM)
+check: $(VENV)/installed $(NPM)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -56,7 +77,7 @@ check: .venv/installed $(NPM)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under $(FLOOR)
 
-bench: .venv/installed
+bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.ledger
@@ -64,38 +85,38 @@ bench: .venv/installed
 
 # Replicas behind nginx, one killed and one stopped, and an audit. LOAD="--seconds 20 --clients 100" is a
 # short form; --help tells the rest.
-load: .venv/installed
+load: $(VENV)/installed
 	$(BIN)/python -m benchmarks.load $(LOAD)
 
 # The randomized histories of tests/histories.py, for longer than the tests have time for.
 SECONDS ?= 600
-soak: .venv/installed
+soak: $(VENV)/installed
 	$(BIN)/python -m tests.histories --seconds $(SECONDS)
 
-format: .venv/installed
+format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # The generated tables of the README.
-readme: .venv/installed
+readme: $(VENV)/installed
 	$(BIN)/python -m tests.readme
 
 # The files of client_configs/ and the tables of its README.
-configs: .venv/installed
+configs: $(VENV)/installed
 	$(BIN)/python -m tests.configs
 
 # docs/tour.md and its pictures; needs npm and a Chromium.
-tour: .venv/installed $(NPM)
+tour: $(VENV)/installed $(NPM)
 	$(BIN)/python -m tests.tour
 
 # Anew from pyproject.toml; --universal, so that one file holds for every platform and Python. Of the same
 # pins the image takes those that a server needs, and those of the build backend.
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-annotate --no-header --quiet
-pins: .venv/installed
+pins: $(VENV)/installed
 	$(COMPILE) --upgrade --group dev pyproject.toml -o requirements.txt
 	$(COMPILE) --constraint requirements.txt --extra redis --extra otel pyproject.toml -o deploy/requirements.txt
 	echo hatchling | $(COMPILE) --constraint requirements.txt - -o deploy/requirements.build.txt
 
 clean:
-	rm -rf .venv tests/*/node_modules dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* tests/*/node_modules dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
