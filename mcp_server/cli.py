@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from mcp_server import __version__
 from mcp_server.log import configure_logging
+from mcp_server.platforms import ending_signals, print_anything
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ COMMANDS = ("serve", "demo", "emulator", "config")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with `argv` (default: the process's) and return its exit code."""
+    print_anything((sys.stdout, sys.stderr))
     given = list(sys.argv[1:] if argv is None else argv)
     if not given or (given[0] not in COMMANDS and given[0] not in ("-h", "--help", "--version")):
         given.insert(0, "serve")  # hosts run the bare command
@@ -105,7 +107,7 @@ def _seconds(text: str) -> float:
 
 
 def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):  # until the server takes them over: nothing is begun yet
+    for number in ending_signals():  # until the server takes them over: nothing is begun yet
         signal.signal(number, lambda *_: os._exit(0))
     # While the SDK's many models are imported, a garbage collection finds nothing and costs a tenth of the
     # start; what is there afterwards stays, so later collections need not look at it.
@@ -114,7 +116,7 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from mcp_server.http.serve import bind, serve_http  # isort: skip
     import anyio
 
-    from mcp_server.environment import SettingsError, check_extras, read_settings, unknown_variables
+    from mcp_server.environment import SettingsError, check_extras, left_out, read_settings, unknown_variables
     from mcp_server.stdio import serve_stdio
     from mcp_server.telemetry.export import exporting
 
@@ -128,6 +130,8 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print(f"mcp-server-seedream: {error}", file=sys.stderr)
         return 2
     configure_logging(settings.log_level, settings.log_format)
+    for name in left_out(environ):
+        logger.warning("%s was left out in the host's settings: it counts as unset", name)
     for name, meant in unknown_variables(environ).items():
         asked = f"; did you mean {meant}?" if meant else ""
         logger.warning("%s is set, but is no setting of this version: ignored%s", name, asked)
@@ -187,7 +191,7 @@ def _emulator(arguments: argparse.Namespace) -> int:
 
 def _cannot_listen(error: OSError, port: int, host: str = "127.0.0.1") -> int:
     reason = f"can't listen on {host!r}, port {port}: {error.strerror}"
-    if error.errno == errno.EADDRINUSE:
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):  # the latter on Windows, for the same
         reason = f"can't listen on port {port}: {error.strerror}. "
         reason += "Another --port may be free; 0 takes one that is"
     print(f"mcp-server-seedream: {reason}", file=sys.stderr)

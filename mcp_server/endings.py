@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+from mcp_server.platforms import ending_signals
+
+NUMBERS = ending_signals()
 
 _LAST_SECONDS = 3.0
 
 
 @contextmanager
 def signals(first: Callable[[], None], again: Callable[[], None]) -> Iterator[None]:
-    """In the block, SIGINT and SIGTERM call `first`, and any further one `again`, on the event loop."""
+    """In the block, a signal to end calls `first`, and any further one `again`, on the event loop."""
     loop = asyncio.get_running_loop()
     seen = False
 

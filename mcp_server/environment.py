@@ -1,5 +1,6 @@
 """The settings, read from environment variables and files that they name."""
 
+import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,14 @@ from mcp_server.settings import Settings
 IN_FILES = ("NOVITA_API_KEY", "SEEDREAM_HTTP_TOKEN", "SEEDREAM_HTTP_TOKENS", "SEEDREAM_STORE_URL")
 """Variables that hold secrets: each may name a file instead, in a variable with `_FILE` behind its name."""
 
+ASKED_BY_BUNDLE = (
+    *("NOVITA_API_KEY", "SEEDREAM_EMULATOR", "SEEDREAM_SAVE_DIR", "SEEDREAM_MODEL"),
+    "SEEDREAM_IMAGES_PER_DAY",
+)
+"""Variables that the bundle's manifest fills with what the person answers; each may be left out."""
+
 _LARGEST_FILE = 1024**2
+_LEFT_OUT = re.compile(r"\$\{user_config\.\w+\}")
 
 
 class SettingsError(Exception):
@@ -19,13 +27,15 @@ class SettingsError(Exception):
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """The settings that `environ` holds; an empty or blank variable counts as unset.
+    """The settings that `environ` holds; a variable that is blank or was `left_out` counts as unset.
 
     Raises:
         SettingsError: with one line for each variable at fault; never with its value.
     """
     names = [field.alias for field in Settings.model_fields.values() if field.alias]
     values = {name: environ[name].strip() for name in names if environ.get(name, "").strip()}
+    for name in left_out(environ):
+        values.pop(name)
     values |= _read_files(environ, values)
     try:
         return Settings.model_validate(values)
@@ -48,6 +58,14 @@ def check_extras(settings: Settings) -> None:
             "SEEDREAM_STORE_URL names a Redis, and the library for it is not installed: install "
             "'mcp-server-seedream[redis]'"
         )
+
+
+def left_out(environ: Mapping[str, str]) -> list[str]:
+    """Variables that hold a placeholder of the bundle's manifest.
+
+    Hosts hand it over as it stands for what the person left out. Any other placeholder is a mistake.
+    """
+    return [name for name in ASKED_BY_BUNDLE if _LEFT_OUT.fullmatch(environ.get(name, "").strip())]
 
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
@@ -87,7 +105,7 @@ def _read_files(environ: Mapping[str, str], values: Mapping[str, str]) -> dict[s
         if name in values:
             raise SettingsError(f"{name}_FILE is set, and so is {name}: only one of them can hold")
         try:
-            with Path(path).open(encoding="utf-8") as file:
+            with Path(path).open(encoding="utf-8-sig") as file:
                 text = file.read(_LARGEST_FILE + 1).strip()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else None

@@ -140,7 +140,7 @@ class Settings(NetworkSettings):
     @field_validator("save_dir")
     @classmethod
     def _save_dir_is_absolute(cls, folder: Path) -> Path:
-        folder = folder.expanduser()
+        folder = _expanded(folder)
         if not folder.is_absolute():
             raise ValueError("must be an absolute path: hosts start servers in folders of their own choice")
         return folder
@@ -148,7 +148,7 @@ class Settings(NetworkSettings):
     @field_validator("input_dirs", mode="before")
     @classmethod
     def _folders_are_listed(cls, value: str) -> tuple[Path, ...]:
-        folders = tuple(Path(part).expanduser() for part in value.split(os.pathsep) if part.strip())
+        folders = tuple(_expanded(Path(part)) for part in value.split(os.pathsep) if part.strip())
         if wrong := [str(folder) for folder in folders if not folder.is_absolute()]:
             raise ValueError(f"must list absolute paths; {len(wrong)} of them are not")
         return folders
@@ -169,10 +169,7 @@ class Settings(NetworkSettings):
     @classmethod
     def _store_is_known(cls, url: str) -> str:
         if url == "memory://" or re.fullmatch(r"sqlite://(/+[^/\0][^\0]*)", url):
-            try:
-                Path(url.removeprefix("sqlite:///")).expanduser()
-            except RuntimeError:
-                raise ValueError("names a home folder that is not there") from None
+            _expanded(Path(url.removeprefix("sqlite:///")))
             return url
         if _is_redis(url):
             return url
@@ -192,6 +189,13 @@ class Settings(NetworkSettings):
     @classmethod
     def _level_in_any_case(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("names a home folder that is not there") from None
 
 
 def _is_redis(url: str) -> bool:

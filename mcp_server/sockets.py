@@ -2,6 +2,8 @@
 
 import socket
 
+from mcp_server.platforms import have_port_alone
+
 
 def listen(host: str, port: int) -> socket.socket:
     """A TCP socket that listens on `host`; port 0 takes a free one.
@@ -14,7 +16,7 @@ def listen(host: str, port: int) -> socket.socket:
     # on a kept connection waits 40 ms for the peer's delayed acknowledgement.
     listener = socket.socket(family, kind, socket.IPPROTO_TCP)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        have_port_alone(listener)
         listener.bind(address)
         listener.listen(1024)
     except OSError:

@@ -12,6 +12,7 @@ from mcp.server.stdio import stdio_server
 
 from mcp_server.endings import exit_soon, signals
 from mcp_server.generations import Generations
+from mcp_server.platforms import is_unread
 from mcp_server.server import SeedreamServer
 from mcp_server.settings import Settings
 
@@ -93,7 +94,9 @@ async def serve_stdio(settings: Settings) -> None:
                 try:
                     async with stdio_server(stdin=cast("anyio.AsyncFile[str]", stdin)) as streams:
                         await server.run_over(*streams)
-                except* (BrokenPipeError, ConnectionResetError):
+                except* OSError as errors:
+                    if others := errors.split(is_unread)[1]:
+                        raise others from None
                     await generations.abandon_all(unread=True)
                 tasks.cancel_scope.cancel()
             await generations.drain()

@@ -25,7 +25,11 @@ def test_a_blank_variable_counts_as_unset() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("NOVITA_API_KEY", "${user_config.api_key}"),
+        ("NOVITA_API_KEY", "${NOVITA_API_KEY}"),
+        ("NOVITA_API_KEY", "Bearer ${user_config.api_key}"),
+        ("SEEDREAM_HTTP_TOKEN", "${user_config.token}"),
+        ("SEEDREAM_SAVE_DIR", "~nobody-of-this-name/hunter2"),
+        ("SEEDREAM_INPUT_DIRS", "~nobody-of-this-name/hunter2"),
         ("SEEDREAM_STORE_URL", "sqlite://relative"),
         ("SEEDREAM_STORE_URL", "sqlite:///~nobody-of-this-name/x.db"),
         ("SEEDREAM_STORE_URL", "redis://"),

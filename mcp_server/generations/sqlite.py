@@ -197,6 +197,7 @@ class SqliteLedger:
                 check_ours(file, len(self._migrations))
                 file.execute("PRAGMA journal_mode = WAL")
                 file.execute("PRAGMA synchronous = FULL")  # a row outlives a power cut, too
+                file.execute("PRAGMA fullfsync = ON")  # macOS keeps that promise only when asked twice
                 migrate(file, self._migrations)
                 self._processes.enter()
             except BaseException:

@@ -1,5 +1,6 @@
 """Which ledger `SEEDREAM_STORE_URL` names."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 
 from mcp_server.generations.fallback import FallbackLedger
 from mcp_server.generations.memory import MemoryLedger
+from mcp_server.platforms import SYSTEM, WINDOWS
 
 FILE = "ledger.db"
 
@@ -48,7 +50,11 @@ def redis_name(url: str) -> str:
 
 def sqlite_path(url: str) -> Path:
     """The path in `sqlite:///PATH`; it is absolute, with or without a slash of its own."""
-    path = url.removeprefix("sqlite://")
-    if path.startswith("/~") or Path(path[1:]).drive:  # /~/x, /C:/x
-        path = path[1:]
-    return Path("/" + path.lstrip("/") if path.startswith("/") else path).expanduser()
+    return Path(spelled(url, windows=SYSTEM == WINDOWS)).expanduser()
+
+
+def spelled(url: str, *, windows: bool) -> str:
+    """The same as it is written, with its `~`."""
+    path = url.removeprefix("sqlite:///")
+    whole = path.startswith("~") or (windows and re.match("[A-Za-z]:", path))
+    return path if whole else "/" + path.lstrip("/")

@@ -10,6 +10,7 @@ import anyio
 from mcp_server.endings import signals
 from mcp_server.generations import Generations
 from mcp_server.hosts import is_loopback
+from mcp_server.platforms import allow_files
 from mcp_server.server import SETTLE_SECONDS
 from mcp_server.settings import Settings
 from mcp_server.sockets import listen
@@ -25,6 +26,7 @@ _KEEP_ALIVE_SECONDS = 75
 _SHORT = 16
 _EVERY = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 _SPARE_CONNECTIONS = 100
+_SPARE_FILES = 512
 
 
 def bind(host: str, port: int, settings: Settings) -> "socket.socket":
@@ -75,7 +77,7 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
             logger.warning("a token has fewer than %d characters: it can be guessed", _SHORT)
     if not (settings.api_key or settings.emulator or settings.caller_keys):
         logger.warning("NOVITA_API_KEY is not set: each call is refused, and /readyz answers 503")
-    _allow_many_files(settings)
+    allow_files(2 * settings.most_connections + _SPARE_FILES)  # a call in flight takes two
     async with AsyncExitStack() as stack:
         generations = await stack.enter_async_context(Generations(settings, remote=True))
         layers = await stack.enter_async_context(
@@ -110,16 +112,3 @@ async def serve_http(settings: Settings, listener: "socket.socket", *, streamabl
                 tasks.start_soon(end)
                 await web.serve(sockets=[listener])
                 tasks.cancel_scope.cancel()
-
-
-def _allow_many_files(settings: Settings) -> None:
-    """Each call in flight takes two connections; the usual limit is 1024 files."""
-    try:
-        import resource
-    except ImportError:  # pragma: no cover - Windows, which has no such limit
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * settings.most_connections + 512
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -20,6 +20,7 @@ from mcp_server.generations.generation import Generation
 
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 _LONGEST_WORDS = 40
+_LONGEST_NAME = 90
 _LONGEST_TEXT = 12_000  # characters of the prompt written into the picture: a JPEG segment holds 64 kB
 _XMP_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_PNG = b"XML:com.adobe.xmp\0\0\0\0\0"
@@ -52,13 +53,15 @@ def check_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        # As long as the longest name, where it has one: on Windows a path of more than 260 characters fails.
+        with tempfile.TemporaryFile(dir=folder, prefix="x" * _LONGEST_NAME):
             pass
     except OSError as error:
+        suggested = os.path.expanduser(Path("~", "Pictures", "seedream"))  # noqa: PTH111 - there may be no home
         raise NotConfigured(
             f"Pictures can't be saved in SEEDREAM_SAVE_DIR, {folder} ({error.strerror}); nothing was sent",
             "a person must set SEEDREAM_SAVE_DIR to a folder that this server may write to, such as "
-            f"{Path.home() / 'Pictures' / 'seedream'}, or unset it, and restart the server",
+            f"{suggested}, or unset it, and restart the server",
         ) from None
 
 

@@ -4,7 +4,6 @@ import difflib
 import os
 import re
 import stat
-import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import BinaryIO
 from urllib.parse import unquote
 
 from mcp_server.errors import ImageNotFound, ImageUnusable, InvalidArgument
+from mcp_server.platforms import SYSTEM, WINDOWS, is_elsewhere, is_within, opened_path, reading_flags
 from mcp_server.references.source import FileSource
 
 _DRIVE = re.compile(r"/?[A-Za-z]:[\\/]|\\\\")
@@ -60,7 +60,7 @@ def open_local(entry: str, name: str, allowed: Sequence[Path] | None) -> FileSou
             "pass a public URL or data:image/jpeg;base64,<data>. A person may allow folders by "
             "SEEDREAM_INPUT_DIRS",
         )
-    path = Path(path_text(entry, name, windows=os.name == "nt"))
+    path = Path(path_text(entry, name, windows=SYSTEM == WINDOWS))
     if not path.is_absolute():
         folder = Path.cwd()
         if folder == Path(folder.anchor):
@@ -68,46 +68,27 @@ def open_local(entry: str, name: str, allowed: Sequence[Path] | None) -> FileSou
                 f"{name} is a relative path, but this server runs in {folder}", "pass an absolute path"
             )
         path = folder / path
+    if allowed is not None and is_elsewhere(path, allowed):  # pragma: no cover - Windows
+        raise _misplaced(name)
     real = Path(os.path.realpath(path))
     _check_place(real, name, allowed)
     file = _open(real, name, allowed)
     # Judged by what is open, not by its name: names may be pointed elsewhere between two looks at them.
     try:
-        _check_place(_opened_path(file, real), name, allowed)
+        _check_place(opened_path(file.fileno(), real), name, allowed)
     except ImageUnusable:
         file.close()
         raise
     return FileSource(file, name)
 
 
-def _opened_path(file: BinaryIO, real: Path) -> Path:
-    """The path of an open file, as the system knows it."""
-    descriptor, system = file.fileno(), str(sys.platform)
-    if system == "linux":
-        return Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - as the system writes it
-    return _opened_path_elsewhere(descriptor, system, real)  # pragma: no cover - another system
-
-
-def _opened_path_elsewhere(descriptor: int, system: str, real: Path) -> Path:
-    """The same where there is no /proc. A test simulates the last way; macOS has a call of its own."""
-    if system == "darwin":  # pragma: no cover - another system
-        import fcntl
-
-        name = fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024))  # type: ignore[attr-defined]  # macOS
-        return Path(os.fsdecode(name.rstrip(b"\0")))
-    # A name is all there is: it must lead to the open file now.
-    now = Path(os.path.realpath(real))
-    try:
-        same = os.path.samestat(os.fstat(descriptor), now.stat())
-    except OSError:
-        same = False
-    return now if same else Path(now.anchor)
-
-
 def _check_place(real: Path, name: str, allowed: Sequence[Path] | None) -> None:
-    if allowed is None or any(real.is_relative_to(os.path.realpath(folder)) for folder in allowed):
-        return
-    raise ImageUnusable(
+    if allowed is not None and not any(is_within(real, folder) for folder in allowed):
+        raise _misplaced(name)
+
+
+def _misplaced(name: str) -> ImageUnusable:
+    return ImageUnusable(
         f"{name} is not in a folder that references may come from",
         "move the file into one of the folders in SEEDREAM_INPUT_DIRS, or pass a public URL",
     )
@@ -115,13 +96,11 @@ def _check_place(real: Path, name: str, allowed: Sequence[Path] | None) -> None:
 
 def _open(real: Path, name: str, allowed: Sequence[Path] | None) -> BinaryIO:
     # Not even opened unless regular: opening a device may do something, opening a FIFO waits.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
         if not stat.S_ISREG(real.stat().st_mode):
             kind = "a folder" if real.is_dir() else "no regular file"
             raise ImageUnusable(f"{name} is {kind}", _REMEDY)
-        descriptor = os.open(real, flags)
+        descriptor = os.open(real, reading_flags())
     except FileNotFoundError:
         raise ImageNotFound(f"{name}: there is no such file", _nearest(real, allowed)) from None
     except OSError as error:
