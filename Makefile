@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Test processes at once: most tests wait for servers, so more of them than processors are quicker.
 WORKERS ?= 4
 
-.PHONY: demo test check bench load soak format readme configs tour pins clean conformance patience test-all dist
+.PHONY: demo test check bench load soak format readme configs tour pins clean conformance patience test-all dist bundle
 .DEFAULT_GOAL := test
 
 # The pins and this package (editable). No build isolation: the build backend is pinned too.
@@ -18,15 +18,16 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# What tests take from npm, where there is one: the TypeScript SDK's clients, and for the view the official
-# host's side of MCP Apps. Without it, those tests say that they are skipped.
-NPM := tests/typescript/node_modules/.installed tests/view/node_modules/.installed
-tests/%/node_modules/.installed: tests/%/package.json tests/%/package-lock.json
+# What tests take from npm, where there is one: the TypeScript SDK's clients, for the view the official
+# host's side of MCP Apps, and the official packer of the bundle. Without it, those tests say that they are skipped.
+PACKER := bundle/node_modules/.installed
+NPM := tests/typescript/node_modules/.installed tests/view/node_modules/.installed $(PACKER)
+%/node_modules/.installed: %/package.json %/package-lock.json
 	@if command -v npm >/dev/null; then \
-	  echo "Installing npm packages for tests/$* (once)"; \
-	  cd tests/$* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.installed; \
+	  echo "Installing npm packages for $* (once)"; \
+	  cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.installed; \
 	else \
-	  echo "There is no npm: WHAT NEEDS tests/$* WILL NOT BE TESTED"; \
+	  echo "There is no npm: WHAT NEEDS $* WILL NOT BE TESTED"; \
 	fi
 
 # The tests of the view share a browser: one process runs them all.
@@ -97,9 +98,14 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The generated tables of the README.
+# The generated tables of the README, and server.json.
 readme: $(VENV)/installed
 	$(BIN)/python -m tests.readme
+	$(BIN)/python -m bundle.registry
+
+# dist/mcp-server-seedream-VERSION.mcpb, which hosts install by a click.
+bundle: $(VENV)/installed $(PACKER)
+	$(BIN)/python -m bundle
 
 # The files of client_configs/ and the tables of its README.
 configs: $(VENV)/installed
@@ -119,4 +125,4 @@ pins: $(VENV)/installed
 	echo hatchling | $(COMPILE) --constraint requirements.txt - -o deploy/requirements.build.txt
 
 clean:
-	rm -rf .venv .venv-* tests/*/node_modules dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* tests/*/node_modules bundle/node_modules dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
