@@ -20,7 +20,8 @@ The way of the data, top to bottom; a lower layer never imports an upper one:
 Beside it: `prompts`, `completions`, `icons`, `settings` (`network_settings` for servers; read by
 `environment`), `errors` (everything that can go wrong), `telemetry` (traces and metrics), `progress`
 (heartbeats while a call waits), `confirm` (asking the person), `endings` (hosts that leave), `hosts`, `web`
-and `sockets` (under the HTTP servers), `cli`, `config` (what each host wants written where), `demo`, and
+and `sockets` (under the HTTP servers), `platforms` (what differs on Windows and macOS), `view` (an MCP App),
+`quirks` (what hosts break on), `cli`, `config` (what each host wants written where), `doctor`, `demo`, and
 `emulator`, a stand-in for the upstream that keeps the documented limits as data of its own.
 """
 

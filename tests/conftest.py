@@ -45,6 +45,9 @@ ERAS = ("legacy", "2026-07-28")
 """The SDK client's modes for the two protocol eras: the handshake, and the stateless one."""
 
 
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows lacks these signals, links or paths")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

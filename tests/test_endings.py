@@ -17,7 +17,7 @@ from anyio import to_thread
 from mcp import Client
 
 from mcp_server.emulator import Emulator
-from tests.conftest import INITIALIZE, child_environment, connect, fault, running
+from tests.conftest import INITIALIZE, child_environment, connect, fault, posix, running
 from tests.test_stdio import LIST, encoded
 
 pytestmark = pytest.mark.anyio
@@ -97,9 +97,10 @@ END: dict[str, Callable[[Host], None]] = {
     "SIGTERM": lambda host: host.process.send_signal(signal.SIGTERM),
     "SIGINT": lambda host: host.process.send_signal(signal.SIGINT),
 }
+ENDS = [end if end == "end of input" else pytest.param(end, marks=posix) for end in END]
 
 
-@pytest.mark.parametrize("end", END)
+@pytest.mark.parametrize("end", ENDS)
 async def test_what_is_under_way_is_finished_recorded_and_saved(
     end: str, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -120,7 +121,7 @@ async def test_what_is_under_way_is_finished_recorded_and_saved(
     assert "the same call again gets it" in row["note"]
 
 
-@pytest.mark.parametrize("end", END)
+@pytest.mark.parametrize("end", ENDS)
 async def test_calls_that_still_wait_for_their_turn_are_refused(
     end: str, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -136,7 +137,7 @@ async def test_calls_that_still_wait_for_their_turn_are_refused(
     assert emulator.app.store.requests == 1
 
 
-@pytest.mark.parametrize("end", END)
+@pytest.mark.parametrize("end", ENDS)
 async def test_an_idle_server_ends_at_once(end: str, emulator: Emulator, tmp_path: Path) -> None:
     with host(emulator, tmp_path / "ledger.db") as one:
         one.send(INITIALIZE, LIST)
@@ -147,7 +148,7 @@ async def test_an_idle_server_ends_at_once(end: str, emulator: Emulator, tmp_pat
             await to_thread.run_sync(one.ended_well)
 
 
-@pytest.mark.parametrize("end", END)
+@pytest.mark.parametrize("end", ENDS)
 async def test_the_drain_is_bounded_and_what_is_left_is_unknown(
     end: str, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -162,6 +163,7 @@ async def test_the_drain_is_bounded_and_what_is_left_is_unknown(
     assert row["status"] == "unknown"
 
 
+@posix
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_ends_the_drain(
     number: signal.Signals, emulator: Emulator, tmp_path: Path
@@ -179,6 +181,7 @@ async def test_a_second_signal_ends_the_drain(
     assert row["status"] == "unknown"
 
 
+@posix
 async def test_hosts_close_stdin_and_then_send_a_signal_which_does_not_cut_the_drain(
     emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -208,6 +211,7 @@ async def test_a_host_that_reads_no_more_is_one_that_has_left(emulator: Emulator
     assert "the same call again gets it" in row["note"]
 
 
+@posix
 async def test_a_host_that_leaves_its_pipe_full_does_not_hold_the_process(
     emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -256,6 +260,7 @@ async def test_a_script_that_pipes_its_calls_gets_its_answers(emulator: Emulator
     assert not answers[3]["result"].get("isError")
 
 
+@posix
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_over_http_those_who_wait_get_their_results_and_it_ends_with_zero(
     number: signal.Signals, emulator: Emulator, tmp_path: Path

@@ -23,7 +23,7 @@ from mcp_server.references import Attachment, Rules, check_references
 from mcp_server.references.ends import end_of_jpeg, end_of_png
 from mcp_server.references.files import open_local, path_text
 from mcp_server.references.source import Base64Source, FileSource
-from tests.conftest import answering, connect, data_uri, image_bytes, pictures, text_of
+from tests.conftest import answering, connect, data_uri, image_bytes, pictures, posix, text_of
 from tests.test_references import png_header
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +52,7 @@ async def attach(path: object, rules: Rules = ANYWHERE) -> tuple[bytes, str, lis
         return reference.source.read(0, reference.length), reference.kind, references.warnings
 
 
+@posix
 async def test_every_way_to_write_a_path_leads_to_the_file(
     picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_path_that_cannot_be_one_here_is_told(entry: str) -> None:
         path_text(entry, "x", windows=False)
 
 
+@posix
 async def test_a_relative_path_in_the_root_folder_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     with pytest.raises(InvalidArgument, match="relative path, but this server runs in /"):
@@ -120,6 +122,7 @@ async def test_a_missing_file_is_answered_with_the_nearest_names(picture: Path) 
     assert "folder is not there" in caught.value.remedy
 
 
+@posix
 async def test_only_allowed_folders_are_read_and_links_are_followed_to_their_end(
     picture: Path, tmp_path: Path
 ) -> None:
@@ -143,6 +146,7 @@ async def test_only_allowed_folders_are_read_and_links_are_followed_to_their_end
         assert "did you mean" not in caught.value.text()
 
 
+@posix
 async def test_a_name_that_is_pointed_elsewhere_while_it_is_opened_leaks_nothing(
     picture: Path, tmp_path: Path
 ) -> None:
@@ -174,6 +178,7 @@ async def test_a_name_that_is_pointed_elsewhere_while_it_is_opened_leaks_nothing
     await swapping
 
 
+@posix
 def test_a_folder_that_is_swapped_while_a_file_is_opened_leaks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +202,7 @@ def test_a_folder_that_is_swapped_while_a_file_is_opened_leaks_nothing(
         open_local(str(allowed / "d" / "a.jpg"), "x", (allowed,))
 
 
+@posix
 def test_a_file_that_becomes_a_fifo_before_it_is_opened_is_refused_without_waiting(
     picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +231,7 @@ async def test_over_the_network_no_file_is_read_unless_folders_are_allowed(
         await attach(picture, Rules(LIMITS, loopback_ok=False, folders=()))
 
 
+@posix
 async def test_folders_devices_fifos_and_empty_files_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "empty.jpg").touch()

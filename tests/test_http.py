@@ -13,7 +13,7 @@ from mcp.client.sse import sse_client
 
 from mcp_server.http.layers import _one_reply
 from mcp_server.sockets import listen
-from tests.conftest import INITIALIZE, child_environment, data_uri, image_bytes, running, text_of
+from tests.conftest import INITIALIZE, child_environment, data_uri, image_bytes, posix, running, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +117,7 @@ def test_a_port_in_use_is_one_line_and_exit_code_one() -> None:
     assert re.fullmatch(r"mcp-server-seedream: can't listen on port \d+: .*in use.*\n", done.stderr)
 
 
+@posix
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_even_while_a_client_is_connected(number: signal.Signals) -> None:
     arguments = ("serve", "--transport", "sse", "--port", "0")

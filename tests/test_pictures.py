@@ -31,7 +31,7 @@ from mcp_server.pictures.save import Origin, check_folder, file_name, save
 from mcp_server.pictures.thumbnail import MOST_BYTES, MOST_BYTES_IN_ALL, PictureError, read_header, smaller
 from mcp_server.results import LONGEST_LIST, listing
 from mcp_server.schemas import list_output_schema, output_schema
-from tests.conftest import a_generation, answering, connect, image_bytes, pictures, text_of
+from tests.conftest import a_generation, answering, connect, image_bytes, pictures, posix, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -195,6 +195,7 @@ def test_a_hundred_files_of_the_same_name_are_enough(tmp_path: Path, monkeypatch
         save(source, tmp_path, "image/jpeg", origin())
 
 
+@posix
 async def test_a_folder_that_cannot_be_written_is_found_before_anything_is_paid(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     host = Host(cdn("a"))

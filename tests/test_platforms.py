@@ -2,7 +2,6 @@
 
 import ast
 import errno
-import fcntl
 import io
 import json
 import os
@@ -37,7 +36,7 @@ from mcp_server.platforms import (
     reading_flags,
 )
 from mcp_server.sockets import listen
-from tests.conftest import INITIALIZE, NOON, a_generation, child_environment
+from tests.conftest import INITIALIZE, NOON, a_generation, child_environment, posix
 from tests.test_stdio import LIST, encoded
 
 PACKAGE = Path(mcp_server.__file__).parent
@@ -206,12 +205,14 @@ def test_the_limit_of_open_files_is_raised_as_far_as_each_system_allows(
     allow_files(4096)
 
 
+@posix
 def test_a_file_is_opened_as_bytes_and_without_waiting_where_a_system_knows_the_words() -> None:
     windows = SimpleNamespace(O_RDONLY=0, O_BINARY=0x8000, O_NOINHERIT=0x80)
     assert reading_flags(windows) == 0x8000
     assert reading_flags() & os.O_NOFOLLOW
 
 
+@posix
 def test_where_the_system_tells_no_path_of_an_open_file_its_name_must_lead_to_it(tmp_path: Path) -> None:
     one, two = tmp_path / "1", tmp_path / "2"
     for path in (one, two):
@@ -222,6 +223,7 @@ def test_where_the_system_tells_no_path_of_an_open_file_its_name_must_lead_to_it
         assert opened_path(file.fileno(), tmp_path / "3", WINDOWS) == Path("/")
 
 
+@posix
 def test_macos_tells_the_path_of_an_open_file_by_a_call_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +232,7 @@ def test_macos_tells_the_path_of_an_open_file_by_a_call_of_its_own(
         return "/Users/ann/Füchse/a.jpg".encode().ljust(1024, b"\0")
 
     (tmp_path / "a").touch()
-    monkeypatch.setattr(fcntl, "fcntl", asked)
+    monkeypatch.setitem(sys.modules, "fcntl", SimpleNamespace(fcntl=asked))
     with (tmp_path / "a").open("rb") as file:
         assert opened_path(file.fileno(), tmp_path / "a", MACOS) == Path("/Users/ann/Füchse/a.jpg")
 

@@ -19,7 +19,7 @@ from mcp_server.progress import BEAT_SECONDS
 from mcp_server.schemas import output_schema
 from mcp_server.server import SeedreamServer
 from mcp_server.tools import Tools
-from tests.conftest import answering, connect, data_uri, image_bytes, make_settings, pictures, text_of
+from tests.conftest import answering, connect, data_uri, image_bytes, make_settings, pictures, posix, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -102,6 +102,7 @@ async def test_a_wrong_argument_sends_nothing(era: str) -> None:
     assert requests == []
 
 
+@posix
 async def test_an_unusable_reference_sends_nothing() -> None:
     transport, requests = answering(pictures())
     async with connect(transport=transport) as client:

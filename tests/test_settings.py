@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mcp_server.environment import SettingsError, check_extras, read_settings, unknown_variables
+from tests.conftest import posix
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
@@ -121,6 +122,7 @@ def test_values_are_read_in_the_usual_spellings() -> None:
     assert settings.log_level == "DEBUG"
 
 
+@posix
 def test_folders_are_lists_of_absolute_paths_with_the_home_folder_filled_in() -> None:
     settings = read_settings(
         {"SEEDREAM_INPUT_DIRS": f"~/a{os.pathsep}/b{os.pathsep}", "SEEDREAM_SAVE_DIR": "~/c"}

@@ -15,7 +15,7 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.types import INVALID_PARAMS, PromptReference, TextContent
 
 from mcp_server.emulator import Emulator
-from tests.conftest import INITIALIZE, KEY, child_environment, data_uri, image_bytes, text_of
+from tests.conftest import INITIALIZE, KEY, child_environment, data_uri, image_bytes, posix, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -148,6 +148,7 @@ def test_end_of_input_ends_the_process_with_zero() -> None:
     assert (done.returncode, done.stdout) == (0, b"")
 
 
+@posix
 def test_ctrl_c_ends_it_at_once() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "mcp_server"],
