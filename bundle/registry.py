@@ -5,6 +5,7 @@ from typing import Any
 
 from bundle.facts import NAME, OWNER, PROJECT, ROOT, TITLE, questions
 from mcp_server import __version__
+from mcp_server.limits import MODELS
 
 FILE = ROOT / "server.json"
 SERVER = f"io.github.{OWNER}/{NAME}"
@@ -48,6 +49,8 @@ def _variable(name: str) -> dict[str, Any]:
         return told | {"isRequired": True, "isSecret": True}
     if kind in _FORMATS:
         told["format"] = _FORMATS[kind]
+    if name == "SEEDREAM_MODEL":
+        told["choices"] = list(MODELS)
     if default is not None:
         told["default"] = json.dumps(default) if kind == "boolean" else str(default)
     return told
