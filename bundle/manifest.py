@@ -1,6 +1,7 @@
 """The bundle's manifest and its pyproject.toml."""
 
 import json
+import re
 from typing import Any
 
 from mcp import Client
@@ -28,7 +29,7 @@ async def manifest() -> dict[str, Any]:
         "manifest_version": "0.4",  # the first with servers of type uv
         "name": NAME,
         "display_name": TITLE,
-        "version": __version__,
+        "version": _semantic(__version__),
         "description": PROJECT["description"],
         "author": {"name": author()},
         **_links(OWNER),
@@ -40,7 +41,7 @@ async def manifest() -> dict[str, Any]:
         "server": {"type": "uv", "entry_point": ENTRY, "mcp_config": _launch()},
         "user_config": dict(map(_question, questions())),
         "tools": [{"name": tool.name, "description": _sentence(tool.description or "")} for tool in tools],
-        "prompts_generated": bool(prompts),
+        "prompts_generated": bool(prompts),  # not in full: hosts refuse one that differs by a letter
     }
 
 
@@ -76,8 +77,7 @@ def _question(variable: str) -> tuple[str, dict[str, Any]]:
     title, description, kind, default = questions()[variable]
     asked = {"type": _TYPES.get(kind, kind), "title": title, "description": description, "required": False}
     if kind == "secret":
-        # Without a default, hosts hand over the placeholder itself for what is left out.
-        asked |= {"sensitive": True, "default": ""}
+        asked["sensitive"] = True
     elif kind == "number":
         asked["min"] = 1
     if default is not None:
@@ -95,6 +95,13 @@ def _links(owner: str) -> dict[str, Any]:
         "documentation": f"{url}#readme",
         "support": f"{url}/issues",
     }
+
+
+def _semantic(version: str) -> str:
+    """The version; one that is not semantic, such as 1.0rc1, ends Claude Desktop at each of its starts."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        raise ValueError(f"{version} is no version for a bundle: three numbers are")
+    return version
 
 
 def _sentence(text: str) -> str:

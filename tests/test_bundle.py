@@ -18,6 +18,7 @@ from PIL import Image
 
 from bundle.__main__ import FOLDER, pack
 from bundle.facts import ROOT
+from bundle.manifest import _semantic
 from mcp_server import __version__
 from mcp_server.environment import ASKED_BY_BUNDLE, left_out, read_settings
 from tests.conftest import text_of
@@ -105,10 +106,17 @@ def test_the_manifest_says_what_the_program_does(bundle: Path) -> None:
         assert icon.size == (512, 512)
 
 
+@pytest.mark.parametrize("version", ["1.0rc1", "2026.11.23.1", "1.0", "v1.0.0"])
+def test_a_version_that_would_break_hosts_is_not_packed(version: str) -> None:
+    assert _semantic(__version__) == __version__
+    with pytest.raises(ValueError, match="three numbers"):
+        _semantic(version)
+
+
 def test_what_a_person_leaves_out_counts_as_unset(bundle: Path) -> None:
     """The official code fills in defaults and leaves other placeholders as they stand; so do hosts."""
     environment = launch(bundle, {})["env"]
-    assert left_out(environment) == ["SEEDREAM_SAVE_DIR", "SEEDREAM_IMAGES_PER_DAY"]
+    assert left_out(environment) == ["NOVITA_API_KEY", "SEEDREAM_SAVE_DIR", "SEEDREAM_IMAGES_PER_DAY"]
     assert read_settings(environment) == read_settings({})
     whole = {name: f"${{user_config.{name.lower()}}}" for name in ASKED_BY_BUNDLE}  # not even defaults
     assert read_settings(whole) == read_settings({})

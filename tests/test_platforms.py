@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mcp import Client, StdioServerParameters
 
 import mcp_server
 from mcp_server.environment import SettingsError, read_settings
@@ -38,6 +39,8 @@ from mcp_server.platforms import (
 from mcp_server.sockets import listen
 from tests.conftest import INITIALIZE, NOON, a_generation, child_environment, posix
 from tests.test_stdio import LIST, encoded
+
+pytestmark = pytest.mark.anyio
 
 PACKAGE = Path(mcp_server.__file__).parent
 
@@ -131,6 +134,34 @@ def test_lines_may_end_as_on_windows() -> None:
         check=True,
     )
     assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == [1, 2]
+
+
+LIKE_PROACTOR = """
+import asyncio, sys
+from mcp_server.cli import main
+
+def lacking(*_):
+    raise NotImplementedError
+
+for name in ("add_reader", "add_writer", "add_signal_handler", "remove_signal_handler", "create_unix_server"):
+    setattr(asyncio.SelectorEventLoop, name, lacking)
+sys.exit(main())
+"""
+"""The server on an event loop that has no more than Windows' own."""
+
+
+async def test_all_works_on_an_event_loop_like_that_of_windows(tmp_path: Path) -> None:
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-c", LIKE_PROACTOR],
+        env=child_environment(
+            SEEDREAM_EMULATOR="1", SEEDREAM_STORE_URL="memory://", SEEDREAM_SAVE_DIR=str(tmp_path)
+        ),
+    )
+    async with Client(server) as client:
+        made = await client.call_tool("generate_image", {"prompt": "a fox", "preview": True})
+    assert not made.is_error
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii"])
