@@ -18,7 +18,7 @@ from mcp_server.platforms import ending_signals, print_anything
 
 logger = logging.getLogger(__name__)
 
-COMMANDS = ("serve", "demo", "emulator", "config")
+COMMANDS = ("serve", "demo", "emulator", "config", "doctor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,22 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not given or (given[0] not in COMMANDS and given[0] not in ("-h", "--help", "--version")):
         given.insert(0, "serve")  # hosts run the bare command
     arguments = parser().parse_args(given)
+    commands = {
+        "serve": lambda: _serve(arguments, os.environ),
+        "demo": lambda: _demo(arguments),
+        "emulator": lambda: _emulator(arguments),
+        "config": lambda: _config(arguments),
+        "doctor": lambda: _doctor(arguments),
+    }
     try:
-        if arguments.command == "serve":
-            return _serve(arguments, os.environ)
-        if arguments.command == "demo":
-            from mcp_server.demo import run_demo
-
-            try:
-                return run_demo(arguments.folder, arguments.latency)
-            except OSError as error:
-                print(f"mcp-server-seedream: the demo failed: {error}", file=sys.stderr)
-                return 1
-        if arguments.command == "config":
-            from mcp_server.config.command import run
-
-            return run(arguments)
-        return _emulator(arguments)
+        return commands[arguments.command]()
     except KeyboardInterrupt:  # pragma: no cover - a signal to a process of its own, whose count is a race
         return 0
 
@@ -55,7 +48,9 @@ def parser() -> argparse.ArgumentParser:
         description="An MCP server for Seedream images. Without a command it serves stdio, as hosts run it.",
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="{serve,demo,emulator,config}")
+    commands = top.add_subparsers(
+        dest="command", required=True, metavar="{serve,demo,emulator,config,doctor}"
+    )
     serve = commands.add_parser("serve", help="serve MCP (the default)")
     serve.add_argument("--transport", choices=("stdio", "http", "sse"), default="stdio")
     serve.add_argument("--host", help="for http and sse; any but loopback needs a token (default 127.0.0.1)")
@@ -87,6 +82,8 @@ def parser() -> argparse.ArgumentParser:
     what = config.add_mutually_exclusive_group()
     what.add_argument("--diff", action="store_true", help="show what --write would change")
     what.add_argument("--write", action="store_true", help="change the host's file, keeping a copy")
+    doctor = commands.add_parser("doctor", help="say what is wrong with the settings, and what to do")
+    doctor.add_argument("--json", action="store_true", help="for programs")
     return top
 
 
@@ -161,6 +158,28 @@ def _why_not_stdio(arguments: argparse.Namespace) -> str | None:
     if sys.stdin is None or sys.stdout is None:
         return "stdin or stdout is closed. Hosts start this with both; --transport http needs none"
     return None
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from mcp_server.demo import run_demo
+
+    try:
+        return run_demo(arguments.folder, arguments.latency)
+    except OSError as error:
+        print(f"mcp-server-seedream: the demo failed: {error}", file=sys.stderr)
+        return 1
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    from mcp_server.config.command import run
+
+    return run(arguments)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from mcp_server.doctor import run_doctor
+
+    return run_doctor(os.environ, as_json=arguments.json)
 
 
 def _emulator(arguments: argparse.Namespace) -> int:

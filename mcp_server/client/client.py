@@ -1,5 +1,6 @@
 """One POST to the API. Pooled, with a bound on all that may come back."""
 
+import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +20,7 @@ from mcp_server.errors import BadUpstreamReply, NotConfigured, UpstreamError
 
 logger = logging.getLogger(__name__)
 
+BALANCE_PATH = "/openapi/v1/billing/balance/detail"
 CONNECT_SECONDS = 15.0
 SECONDS_PER_FURTHER_IMAGE = 40.0
 LARGEST_REPLY = 1024 * 1024
@@ -103,6 +105,29 @@ class SeedreamClient:
                 telemetry.retrying(attempt, error.code, wait)
             await self._sleep(wait)
         raise AssertionError  # pragma: no cover - count() does not end; for the type checker
+
+    async def balance(self) -> object:
+        """What the account's balance call says, as JSON; free, and a proof that the key is accepted.
+
+        Raises:
+            UpstreamError: the API refused the key, or could not be asked; nothing is billed.
+        """
+        try:
+            with anyio.fail_after(CONNECT_SECONDS * 2):
+                headers = {"Authorization": f"Bearer {self._secret}"}
+                async with (
+                    self._pool.client() as http,
+                    http.stream("GET", BALANCE_PATH, headers=headers, timeout=CONNECT_SECONDS) as response,
+                ):
+                    content = await _read(response)
+        except (httpx.RequestError, TimeoutError) as error:
+            raise from_exception(error, whole=False) from error
+        if response.is_success:
+            try:
+                return json.loads(content or b"")
+            except (ValueError, RecursionError):
+                return None
+        raise from_response(response.status_code, response.headers, content or b"", self._secret)
 
     async def _post(
         self, path: str, body: RequestBody, images: int, timeout: httpx.Timeout, key: str

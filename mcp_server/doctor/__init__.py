@@ -1,0 +1,18 @@
+"""`mcp-server-seedream doctor`: what this server finds on this machine, and what to do where it is wrong.
+
+`checks` look, one thing each; `report` says what they found. Nothing is billed, and no secret is shown.
+"""
+
+from collections.abc import Mapping
+
+import anyio
+
+
+def run_doctor(environ: Mapping[str, str], *, as_json: bool) -> int:
+    """Print the findings for a server with this environment. Returns the exit code: 1 where one is wrong."""
+    from mcp_server.doctor.checks import examine
+    from mcp_server.doctor.report import as_table, as_text_json
+
+    report = anyio.run(examine, environ)
+    print(as_text_json(report) if as_json else as_table(report))
+    return 0 if report.well else 1
