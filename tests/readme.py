@@ -14,6 +14,7 @@ from mcp_server.network_settings import NetworkSettings
 from mcp_server.quirks import QUIRKS, Breaks
 from mcp_server.schemas import input_schema, list_input_schema
 from mcp_server.settings import Settings
+from tests.configs import links
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -102,6 +103,7 @@ def written(text: str) -> str:
         "settings": settings,
         "models": models,
         "network": network,
+        "links": links,
         "hosts": hosts,
         "faults": faults,
         "not emulated": not_emulated,

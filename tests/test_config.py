@@ -105,11 +105,18 @@ def test_a_server_on_the_network_is_at_its_usual_path_unless_another_is_given(ho
     assert "the token: from the environment variable" in home.err
 
 
+@pytest.mark.parametrize("name", ["gemini", "Gemini CLI", "gemini-cli", "GEMINI_CLI"])
+def test_a_host_is_known_by_its_name_however_it_is_written(home: Home, name: str) -> None:
+    assert home.run(name) == 0
+    assert ".gemini/settings.json" in home.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ([], "name a host, or --list; known are claude-desktop, "),
         (["emacs"], "there is no host 'emacs'; known are "),
+        (["claude"], "there is no host 'claude', or which of claude-desktop, claude-code is meant"),
         (["cursor", "--remote", "http://images.example.com"], "--remote must be https"),
         (["cursor", "--remote", "https://a:b@images.example.com"], "--remote must not hold a user name"),
         (["codex", "--remote", "https://images.example.com/sse"], "Codex CLI takes no server by SSE"),

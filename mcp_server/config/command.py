@@ -1,6 +1,7 @@
 """`config`: a host's configuration printed, shown as a difference, or written; which hosts are here."""
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -76,9 +77,17 @@ def _host(name: str | None) -> Host:
     known = f"known are {', '.join(BY_ID)}"
     if name is None:
         raise _Usage(f"name a host, or --list; {known}")
-    if name.lower() not in BY_ID:
-        raise _Usage(f"there is no host {name!r}; {known}")
-    return BY_ID[name.lower()]
+    asked = _plain(name)
+    found = [host for host in HOSTS if asked in (_plain(host.id), _plain(host.title))]
+    found = found or [host for host in HOSTS if asked and _plain(host.id).startswith(asked)]
+    if len(found) != 1:
+        meant = f", or which of {', '.join(host.id for host in found)} is meant" if found else ""
+        raise _Usage(f"there is no host {name!r}{meant}; {known}")
+    return found[0]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _entry(host: Host, remote: str | None, machine: Machine) -> dict[str, Any]:
