@@ -101,9 +101,9 @@ async def test_the_inspector_gets_all_that_there_is(
         (read,) = (await says("resources/read", "--uri", uri))["contents"]
         assert (read["mimeType"], read["blob"][:4]) == ("image/jpeg", "/9j/")  # as a JPEG begins
 
-        for prompt in (await says("prompts/list"))["prompts"]:
-            required = [one["name"] for one in prompt.get("arguments", []) if one.get("required")]
-            given = [word for name in required for word in ("--prompt-args", f"{name}=a fox")]
-            got = await says("prompts/get", "--prompt-name", prompt["name"], *given)
-            assert got["messages"][0]["content"]["type"] == "text"
+        prompt = (await says("prompts/list"))["prompts"][0]
+        required = [one["name"] for one in prompt["arguments"] if one.get("required")]
+        given = [word for name in required for word in ("--prompt-args", f"{name}=a fox")]
+        got = await says("prompts/get", "--prompt-name", prompt["name"], *given)
+        assert "a fox" in got["messages"][0]["content"]["text"]
     assert emulator.app.store.billed_requests == 1

@@ -29,12 +29,9 @@ on a busy machine.
 
 
 @contextmanager
-def serving(transport: str, emulator: Emulator, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def serving(transport: str, emulator: Emulator) -> Iterator[tuple[str, dict[str, str]]]:
     """What a client connects to, and its environment: the URL of a server, or the command of one."""
-    variables = {
-        "NOVITA_BASE_URL": emulator.url,
-        "SEEDREAM_STORE_URL": f"sqlite:///{folder / 'ledger.db'}",
-    }
+    variables = {"NOVITA_BASE_URL": emulator.url, "SEEDREAM_STORE_URL": "memory://"}
     if transport == "stdio":
         yield json.dumps([sys.executable, "-m", "mcp_server"]), child_environment(**variables)
         return
@@ -59,10 +56,10 @@ async def seen(
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("sdk", ["1", "2"])
 async def test_the_typescript_sdks_clients_get_all_that_ours_gets(
-    sdk: str, transport: str, emulator: Emulator, tmp_path: Path
+    sdk: str, transport: str, emulator: Emulator
 ) -> None:
     emulator.app._latency = 0.3
-    with serving(transport, emulator, tmp_path) as (target, environment):
+    with serving(transport, emulator) as (target, environment):
         saw = await seen("client.mjs", sdk, transport, target, environment=environment)
 
     assert saw["connected"]["server"]["name"] == "mcp-server-seedream"
@@ -89,7 +86,7 @@ async def test_the_typescript_sdks_clients_get_all_that_ours_gets(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_client_less_patient_than_a_generation_is_kept_by_progress_or_collects_by_the_repeat(
-    transport: str, emulator: Emulator, tmp_path: Path
+    transport: str, emulator: Emulator
 ) -> None:
     generation, timeout = PATIENCE
     emulator.app._latency = generation
@@ -100,7 +97,7 @@ async def test_a_client_less_patient_than_a_generation_is_kept_by_progress_or_co
         arguments = ("patience.mjs", sdk, transport, target, *patience)
         saw[sdk] = await seen(*arguments, environment=environment, seconds=generation * 2 + 60)
 
-    with serving(transport, emulator, tmp_path) as (target, environment):
+    with serving(transport, emulator) as (target, environment):
         async with anyio.create_task_group() as both:
             both.start_soon(wait, "1")
             both.start_soon(wait, "2")
