@@ -2,12 +2,12 @@
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from mcp_server.config.hosts import Host
+from mcp_server.platforms import LINUX, MACOS, SYSTEM, WINDOWS
 
 _VARIABLE = re.compile(r"\{(\w+)\|([^}]*)\}")
 
@@ -29,7 +29,7 @@ def this_machine() -> Machine:
         folder = str(Path.cwd())
     except OSError:  # it is gone
         folder = home
-    return Machine(sys.platform if sys.platform in ("darwin", "win32") else "linux", home, folder, os.environ)
+    return Machine(SYSTEM if SYSTEM in (MACOS, WINDOWS) else LINUX, home, folder, os.environ)
 
 
 def places_of(host: Host, machine: Machine) -> list[PurePath]:

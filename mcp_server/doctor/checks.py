@@ -57,8 +57,8 @@ async def examine(environ: Mapping[str, str], *, transport: httpx.AsyncBaseTrans
 def _versions() -> Finding:
     python = f"Python {platform.python_version()} ({sys.executable})"
     libraries = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
-    machine = f"{platform.system()} {platform.release()} {platform.machine()}"
-    return Finding("versions", "ok", f"mcp-server-seedream {__version__}, {python}, {libraries}, {machine}")
+    program = f"mcp-server-seedream {__version__}"
+    return Finding("versions", "ok", f"{program}, {python}, {libraries}, {platform.platform()}")
 
 
 def _version(name: str) -> str:
