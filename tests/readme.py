@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
+from bundle.registry import SERVER
 from mcp_server import emulator
 from mcp_server.emulator.faults import Fault
 from mcp_server.limits import MODELS, SEEDREAM_4_0
@@ -114,7 +115,7 @@ def written(text: str) -> str:
         text, count = re.subn(pattern, rf"\1\n{fresh}\n\n\2", text, flags=re.DOTALL)
         if count != 1:
             raise ValueError(f"the README has no place for {name!r}")
-    return text
+    return re.sub(r"(<!-- mcp-name: )\S+", rf"\g<1>{SERVER}", text)  # shows PyPI and the registry one owner
 
 
 def _code(value: object) -> str:

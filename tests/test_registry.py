@@ -65,7 +65,7 @@ def test_the_project_names_its_owner_in_one_place() -> None:
     ]
     assert set(unknown) <= {"pyproject.toml", "server.json", "README.md"}
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert set(re.findall(r"mcp-name: (\S+)", readme)) <= {registry.SERVER}
+    assert set(re.findall(r"mcp-name: (\S+)", readme)) == {registry.SERVER}
     assert re.fullmatch(r"io\.github\.[A-Za-z0-9-]+/[A-Za-z0-9._-]+", registry.SERVER)
 
 
