@@ -74,7 +74,9 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
     They are typos, or settings of another version.
     """
     known = {field.alias for field in Settings.model_fields.values()} | {f"{name}_FILE" for name in IN_FILES}
-    strange = sorted(name for name in environ if name.startswith("SEEDREAM_") and name not in known)
+    strange = sorted(
+        name for name in environ if name.startswith(("SEEDREAM_", "NOVITA_")) and name not in known
+    )
     if not strange:
         return {}
     from difflib import get_close_matches

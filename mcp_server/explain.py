@@ -49,6 +49,8 @@ _HINTS = {
     "n": 'For several images set sequential_image_generation to "auto" and max_images',
     "negative_prompt": "Say in prompt what to leave out",
     "seed": "This model takes none",
+    "image_size": "Did you mean size?",
+    "resolution": "Did you mean size?",
 }
 _WANTED = {
     "string_type": "a string, in quotes",

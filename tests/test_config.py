@@ -134,6 +134,15 @@ def test_wrong_usage_exits_with_two_and_says_why(home: Home, arguments: list[str
     assert not list(home.folder.iterdir())
 
 
+def test_what_is_left_for_the_person_to_do_is_said_last(home: Home) -> None:
+    assert home.run("claude-desktop", "--write") == 0
+    assert home.err.rstrip().endswith(
+        "put your key in place of your-novita-api-key in that file. Then restart Claude Desktop"
+    )
+    assert home.run("cursor", "--write") == 0
+    assert "the key: from the environment variable" in home.err
+
+
 def test_a_difference_is_shown_and_nothing_written(home: Home) -> None:
     path = home.file(".cursor/mcp.json", OTHERS)
     assert home.run("cursor", "--diff") == 0

@@ -108,7 +108,8 @@ async def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_a_typo_in_a_name_is_pointed_out() -> None:
-    report = await visit(**FINE, SEEDREAM_SAVEDIR="/x", SEEDREAM_ZZZ="1")
+    report = await visit(**FINE, SEEDREAM_SAVEDIR="/x", SEEDREAM_ZZZ="1", NOVITA_APIKEY="hunter2")
+    assert "write NOVITA_API_KEY instead" in said(report, "NOVITA_APIKEY")
     assert "write SEEDREAM_SAVE_DIR instead" in said(report, "SEEDREAM_SAVEDIR")
     assert "take it out" in said(report, "SEEDREAM_ZZZ")
     assert report.well
@@ -269,3 +270,13 @@ async def test_the_program_ends_with_1_where_something_is_wrong_and_says_what(tm
     (finding,) = [one for one in report["findings"] if one["state"] == "wrong"]
     assert (finding["about"], "valid key" in finding["remedy"]) == ("API key", True)
     assert max(map(len, well.stdout.splitlines())) <= 160
+
+
+def test_a_reader_that_has_enough_gets_no_traceback() -> None:
+    command = [sys.executable, "-m", "mcp_server", "doctor", "--json"]
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "SEEDREAM_EMULATOR": "1"}
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, **streams) as process:
+        process.stdout.close()  # type: ignore[union-attr]  # it is a pipe
+        assert process.stderr.read() == b""  # type: ignore[union-attr]
+        assert process.wait(30) == 1

@@ -13,6 +13,7 @@ from mcp_server.config.edits import Refused
 from mcp_server.config.hosts import Host
 from mcp_server.config.launch import own_command
 from mcp_server.config.merge import configured, difference, merged, snippet
+from mcp_server.config.parts import LITERAL_KEY
 from mcp_server.config.places import Machine, also_read, file_of, is_here, this_machine
 from mcp_server.config.shapes import local_entry, remote_entry
 from mcp_server.config.table import BY_ID, HOSTS
@@ -137,7 +138,9 @@ def _change(host: Host, entry: Mapping[str, Any], path: Path, *, write: bool) ->
         )
     backup = files.replace(original, after, datetime.now(UTC))
     _say(f"{path} is written" + (f"; what was there is in {backup}" if backup else ""), 0)
-    return _say(f"the key: {host.key}. Start {host.title} anew", 0)
+    own = LITERAL_KEY in after
+    key = f"put your key in place of {LITERAL_KEY} in that file" if own else f"the key: {host.key}"
+    return _say(f"{key}. Then restart {host.title}", 0)
 
 
 def _say(words: str, code: int) -> int:

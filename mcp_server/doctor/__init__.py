@@ -3,7 +3,10 @@
 `checks` look, one thing each; `report` says what they found. Nothing is billed, and no secret is shown.
 """
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 import anyio
 
@@ -14,5 +17,10 @@ def run_doctor(environ: Mapping[str, str], *, as_json: bool) -> int:
     from mcp_server.doctor.report import as_table, as_text_json
 
     report = anyio.run(examine, environ)
-    print(as_text_json(report) if as_json else as_table(report))
-    return 0 if report.well else 1
+    # Into a pipe whose reader may have enough of it, as `head` has.
+    with suppress(BrokenPipeError):
+        print(as_text_json(report) if as_json else as_table(report), flush=True)
+        return 0 if report.well else 1
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 1)  # or the end of the process would fail at it once more
+    return 1

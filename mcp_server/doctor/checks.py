@@ -94,7 +94,9 @@ async def _key(settings: Settings, transport: httpx.AsyncBaseTransport | None) -
     if settings.api_key is None:
         remedy = f"get a key at https://novita.ai and put it into NOVITA_API_KEY {_IN_THE_HOST}; to try the "
         remedy += "server without one, and for free, set SEEDREAM_EMULATOR=1 instead"
-        return Finding(about, "wrong", "NOVITA_API_KEY is not set", remedy)
+        return Finding(
+            about, "wrong", "NOVITA_API_KEY is not set here (keys in hosts' files are not read)", remedy
+        )
     from mcp_server.client import SeedreamClient
 
     host = urlsplit(settings.base_url).netloc

@@ -139,7 +139,9 @@ TEMPLATES: Mapping[str, Template] = {
             Argument("character", "text", "The character, in words", required=True),
             Argument("scenes", "text", "The scenes, with semicolons in between", required=True),
             Argument("image", "image", f"A picture of the character: {_REFERENCE}"),
-            Argument("number", "number", "How many pictures, one for each scene if left out"),
+            Argument(
+                "number", "number", "How many pictures; left out, one for each scene, or for a single one 4"
+            ),
             _SIZE,
         ),
         write=_character_series,
