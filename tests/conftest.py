@@ -48,6 +48,11 @@ ERAS = ("legacy", "2026-07-28")
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows lacks these signals, links or paths")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The tests that share a browser are one worker's for a minute: begun last, the others would wait for it.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
