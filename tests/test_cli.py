@@ -1,6 +1,8 @@
 """The command line: what is run, and the exit codes."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from mcp_server import __version__
 from mcp_server.cli import main, parser
 from mcp_server.log import configure_logging
 from mcp_server.sockets import listen
+from tests.conftest import child_environment
 
 
 def test_without_a_command_it_serves_stdio() -> None:
@@ -61,6 +64,20 @@ def test_a_demo_folder_that_cannot_be_made_exits_with_one(
     (tmp_path / "file").touch()
     assert main(["demo", "--folder", str(tmp_path / "file" / "x")]) == 1
     assert "the demo failed" in capsys.readouterr().err
+
+
+def test_what_a_host_left_unanswered_counts_as_unset_and_the_log_says_so() -> None:
+    unanswered = {"SEEDREAM_SAVE_DIR": "${user_config.save_dir}", "SEEDREAM_STORE_URL": "memory://"}
+    served = subprocess.run(
+        [sys.executable, "-m", "mcp_server"],
+        input=b"",
+        env=child_environment(**unanswered),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert b"SEEDREAM_SAVE_DIR was left out in the host's settings" in served.stderr
+    assert served.stdout == b""
 
 
 def test_only_our_own_lines_are_logged_below_a_warning() -> None:

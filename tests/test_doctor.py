@@ -20,6 +20,8 @@ from tests.conftest import answering
 pytestmark = pytest.mark.anyio
 
 KEY = "sk_a_secret_key_0123456789"
+BARE = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COV")}
+BARE["HOME"] = "/nowhere"
 FINE = {"NOVITA_API_KEY": KEY, "SEEDREAM_STORE_URL": "memory://"}
 
 
@@ -248,7 +250,7 @@ async def test_the_hosts_on_this_machine_are_named(clean: pytest.MonkeyPatch, tm
 async def doctor(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """The program itself."""
     command = [sys.executable, "-m", "mcp_server", "doctor", *arguments]
-    environment = {"PATH": os.environ["PATH"], "NO_PROXY": "*", "HOME": "/nowhere"} | variables
+    environment = {**BARE, "NO_PROXY": "*"} | variables
     run = await anyio.run_process(command, env=environment, check=False)
     return subprocess.CompletedProcess(command, run.returncode, run.stdout.decode(), run.stderr.decode())
 
@@ -274,7 +276,7 @@ async def test_the_program_ends_with_1_where_something_is_wrong_and_says_what(tm
 
 def test_a_reader_that_has_enough_gets_no_traceback() -> None:
     command = [sys.executable, "-m", "mcp_server", "doctor", "--json"]
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "SEEDREAM_EMULATOR": "1"}
+    environment = {**BARE, "SEEDREAM_EMULATOR": "1"}
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, env=environment, **streams) as process:
         process.stdout.close()  # type: ignore[union-attr]  # it is a pipe
