@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from mcp_server.doctor import checks
+from mcp_server.doctor import checks, run_doctor
 from mcp_server.doctor.checks import examine
 from mcp_server.doctor.report import Report, as_table, as_text_json
 from mcp_server.emulator import Emulator
@@ -282,3 +282,11 @@ def test_a_reader_that_has_enough_gets_no_traceback() -> None:
         process.stdout.close()  # type: ignore[union-attr]  # it is a pipe
         assert process.stderr.read() == b""  # type: ignore[union-attr]
         assert process.wait(30) == 1
+
+
+@pytest.mark.parametrize(("variables", "code"), [({"SEEDREAM_EMULATOR": "1"}, 0), ({}, 1)])
+def test_the_exit_code_says_whether_something_is_wrong(
+    variables: dict[str, str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_doctor({"SEEDREAM_STORE_URL": "memory://", **variables}, as_json=True) == code
+    assert json.loads(capsys.readouterr().out)["ok"] is (code == 0)
