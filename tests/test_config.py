@@ -134,6 +134,12 @@ def test_wrong_usage_exits_with_two_and_says_why(home: Home, arguments: list[str
     assert not list(home.folder.iterdir())
 
 
+def test_the_file_is_named_in_which_a_host_has_it(home: Home) -> None:
+    path = home.file(".claude.json", '{"mcpServers": {"seedream": {"command": "x"}}}')
+    assert home.run("--list") == 0
+    assert f"configured      {path}" in home.out
+
+
 def test_what_is_left_for_the_person_to_do_is_said_last(home: Home) -> None:
     assert home.run("claude-desktop", "--write") == 0
     assert home.err.rstrip().endswith(

@@ -45,14 +45,15 @@ def run(arguments: argparse.Namespace, machine: Machine | None = None) -> int:
         return _say(f"{path} is left as it is: {error}", 1)
 
 
-def hosts_here(machine: Machine) -> Iterator[tuple[Host, Path | None, str]]:
-    """Each host on this machine, its file, and `configured`, `not configured` or why that can't be said."""
+def hosts_here(machine: Machine) -> Iterator[tuple[Host, Path, str]]:
+    """Each host on this machine, the file that tells, and `configured`, `not configured` or the hindrance."""
     for host in HOSTS:
         if not is_here(host, machine):
             continue
         path = file_of(host, machine)
-        states = [_state(host, file) for file in (path, *also_read(host, machine)) if file]
-        yield host, path, min(states, key=lambda state: (state != "configured", state == "not configured"))
+        states = [(_state(host, file), file) for file in (path, *also_read(host, machine)) if file]
+        state, file = min(states, key=lambda one: (one[0] != "configured", one[0] == "not configured"))
+        yield host, file, state
 
 
 def _state(host: Host, path: Path) -> str:

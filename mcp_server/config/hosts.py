@@ -45,7 +45,7 @@ class Host:
     places: Mapping[str, tuple[str, ...]]  # by sys.platform; of several the first that is there
     checked: str  # against what
     key: str = "written into the file"  # how the API key gets in, for people
-    token: str = "written into the file"  # how the bearer token gets in  # noqa: S105
+    token: str = "written into the file"  # how the bearer token gets in  # noqa: S105 - says how, holds none
     shows: str = "not known"  # of a result, as far as there is evidence
     http: Shape | None = None  # Streamable HTTP
     sse: Shape | None = None

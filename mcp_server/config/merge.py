@@ -33,7 +33,7 @@ def format_of(host: Host) -> Format:
 
     name = {"json": "jsonc"}.get(host.format, host.format)
     module: Any = import_module(f"mcp_server.config.{name}")
-    return module  # type: ignore[no-any-return]
+    return module  # type: ignore[no-any-return]  # a module, which is a Format
 
 
 def snippet(host: Host, entry: Mapping[str, Any]) -> str:
